@@ -1,0 +1,35 @@
+/**
+ * What a loaded model is to generation and inspection: tokens in, logits out, listeners on the way.
+ * One file per family (gpt2.ts, llama.ts) implements it from the shared layers.
+ */
+import type { Device } from "../device/device.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { ModelConfig } from "./config.ts";
+import type { KeyValueCache } from "./kv-cache.ts";
+import type { Taps } from "./taps.ts";
+
+export interface ForwardOptions {
+  /** Keys and values of earlier positions; the new ones are appended. Without it the pass starts at position 0 and forgets. */
+  readonly cache?: KeyValueCache;
+  /** Listeners on activations, under TransformerLens names. Nothing is computed for taps nobody listens to. */
+  readonly taps?: Taps;
+  /** "last": logits of each sequence's last new position, (B, V). "all": (B, T, V). Default "last". */
+  readonly logits?: "last" | "all";
+}
+
+export interface LanguageModel {
+  readonly config: ModelConfig;
+  readonly device: Device;
+  /**
+   * One pass over `tokens`, a batch of B sequences of new ids, each at least one long; shorter ones are padded inside and
+   * their padding never reaches a result. With logits "all", rows of padding are undefined.
+   * The caller owns the returned tensor. Throws VitrineError when ids are outside the vocabulary or the context would overflow.
+   */
+  forward(tokens: readonly (readonly number[])[], options?: ForwardOptions): Tensor;
+  /** An empty cache for a batch of B sequences; grows as needed up to `capacity` (default: the context length). */
+  cache(B?: number, capacity?: number): KeyValueCache;
+  /** All parameters by checkpoint name, read back from the device, for saving: shapes and order as in the checkpoint format. */
+  parameters(): AsyncGenerator<{ readonly name: string; readonly shape: readonly number[]; readonly values: Float32Array }>;
+  readonly parameterCount: number;
+  dispose(): void;
+}

@@ -1,0 +1,16 @@
+/** `npm start [-- ARGS]`: sets up, then is the `vitrine` command; without arguments it does the main job with the embedded model. */
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { root, setUp } from "./setup.mjs";
+
+setUp();
+const args = process.argv.slice(2);
+const child = spawn(process.execPath, [join(root, "bin/vitrine.js"), ...args], {
+  stdio: "inherit",
+  cwd: process.env.INIT_CWD ?? process.cwd(), // paths mean what they meant where the user typed them
+  env: { ...process.env, ...(args.length === 0 ? { VITRINE_START: "1" } : {}) },
+});
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal)); // the command ends itself cleanly; we only wait
+child.on("exit", (code, signal) => {
+  process.exitCode = code ?? (signal === "SIGINT" ? 130 : 1);
+});
