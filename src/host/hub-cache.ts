@@ -1,0 +1,209 @@
+/**
+ * The hub cache on disk, in the layout Python's huggingface_hub shares (huggingface.co/docs/hub/local-cache):
+ *
+ *     models--ORG--NAME/blobs/ETAG                      the bytes, named by hash
+ *     models--ORG--NAME/snapshots/COMMIT/FILE           relative symlinks into blobs (or the bytes, where symlinks fail)
+ *     models--ORG--NAME/refs/main                       the commit, without a newline
+ *
+ * Beside them, ours alone: `blobs/ETAG.vitrine.incomplete` for a download under way, guarded by `.locks/models--ORG--NAME/ETAG.vitrine.lock`.
+ * Python's own `.lock` files are flock'ed, which Node cannot do, hence names of our own. Reading the cache is hub-models.ts.
+ */
+import { randomUUID } from "node:crypto";
+import { copyFile, mkdir, open, readFile, readlink, rename, rm, stat, statfs, symlink, unlink, utimes, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { VitrineError } from "../base/errors.ts";
+import { isCommit } from "./hub-id.ts";
+
+export function repoFolder(cacheDir: string, repo: string): string {
+  return join(cacheDir, `models--${repo.replace("/", "--")}`);
+}
+
+export function snapshotFolder(cacheDir: string, repo: string, commit: string): string {
+  return join(repoFolder(cacheDir, repo), "snapshots", commit);
+}
+
+export function blobPath(cacheDir: string, repo: string, etag: string): string {
+  return join(repoFolder(cacheDir, repo), "blobs", etag);
+}
+
+export function partPath(cacheDir: string, repo: string, etag: string): string {
+  return `${blobPath(cacheDir, repo, etag)}.vitrine.incomplete`;
+}
+
+export function lockPath(cacheDir: string, repo: string, etag: string): string {
+  return join(cacheDir, ".locks", `models--${repo.replace("/", "--")}`, `${etag}.vitrine.lock`);
+}
+
+/** Bytes of a file, through symlinks; undefined when nothing (or a folder, or a broken link) is there. */
+export async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    const found = await stat(path);
+    return found.isFile() ? found.size : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The commit a branch or tag stood at when it was last pulled; a full commit stands for itself. */
+export async function readRef(cacheDir: string, repo: string, revision: string): Promise<string | undefined> {
+  if (isCommit(revision)) return revision;
+  try {
+    const commit = (await readFile(join(repoFolder(cacheDir, repo), "refs", revision), "utf8")).trim();
+    return isCommit(commit) ? commit : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Notes where `revision` stands, whole or not at all. Nothing to note for a commit. */
+export async function writeRef(cacheDir: string, repo: string, revision: string, commit: string): Promise<void> {
+  if (isCommit(revision) || (await readRef(cacheDir, repo, revision)) === commit) return;
+  const path = join(repoFolder(cacheDir, repo), "refs", revision);
+  const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`;
+  await onDisk(path, async () => {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(temporary, commit);
+    await rename(temporary, path);
+  });
+}
+
+/** Shows a blob under its file name in a snapshot. Where symlinks fail a `fresh` blob moves there, as Python does it, another is copied. */
+export async function linkFile(blob: string, pointer: string, fresh: boolean): Promise<void> {
+  const target = relative(dirname(pointer), blob);
+  await onDisk(pointer, async () => {
+    await mkdir(dirname(pointer), { recursive: true });
+    try {
+      await makeSymlink(target, pointer);
+      return;
+    } catch (error) {
+      if (!["EPERM", "EACCES", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "UNKNOWN"].includes(codeOf(error))) throw error;
+    }
+    if (fresh) return rename(blob, pointer);
+    const temporary = `${pointer}.${randomUUID().slice(0, 8)}.incomplete`;
+    await copyFile(blob, temporary);
+    await rename(temporary, pointer);
+  });
+}
+
+async function makeSymlink(target: string, pointer: string): Promise<void> {
+  try {
+    await symlink(target, pointer);
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+    // Another pull was quicker, or this is a broken link or a file of the wrong size, which hub.ts has looked at.
+    if ((await readlink(pointer).catch(() => undefined)) === target) return;
+    await rm(pointer, { force: true });
+    await symlink(target, pointer);
+  }
+}
+
+/** Free bytes on the disk of `folder`, which need not exist yet; undefined where the system does not say. */
+export async function freeSpace(folder: string): Promise<number | undefined> {
+  for (let at = folder; ; at = dirname(at)) {
+    try {
+      const { blocks, bavail, bsize } = await statfs(at);
+      return blocks > 0 ? bavail * bsize : undefined;
+    } catch {
+      if (dirname(at) === at) return undefined;
+    }
+  }
+}
+
+const HEARTBEAT_MS = 1000;
+const DEAD_AFTER_MS = 10_000;
+
+/**
+ * Runs `work` while no other pull does so under the same lock; waits for one that does, telling `waiting` once. A holder that died
+ * (its process is gone, or its heartbeat stands still for 10 s) is replaced. The lock saves double downloads; correctness does not
+ * hang on it: download() writes by position and never shortens a file, so that two writers would write the same bytes.
+ */
+export async function withLock<T>(path: string, signal: AbortSignal | undefined, waiting: () => void, work: () => Promise<T>): Promise<T> {
+  const name = JSON.stringify({ host: hostname(), pid: process.pid, id: randomUUID() });
+  await onDisk(path, () => mkdir(dirname(path), { recursive: true }));
+  let told = false;
+  let heartbeat: number | undefined;
+  let seen = 0;
+  while (!(await createExclusively(path, name))) {
+    signal?.throwIfAborted();
+    const beat = await stat(path).then(
+      (found) => found.mtimeMs,
+      () => undefined,
+    );
+    if (beat === undefined) continue; // just released
+    if (beat !== heartbeat) [heartbeat, seen] = [beat, performance.now()];
+    if (performance.now() - seen > DEAD_AFTER_MS || (await holderIsDead(path))) {
+      await unlink(path).catch(() => {});
+      continue;
+    }
+    if (!told) waiting();
+    told = true;
+    await sleep(100, undefined, { signal });
+  }
+  const beating = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), HEARTBEAT_MS);
+  beating.unref();
+  try {
+    return await work();
+  } finally {
+    clearInterval(beating);
+    if ((await readFile(path, "utf8").catch(() => undefined)) === name) await unlink(path).catch(() => {});
+  }
+}
+
+async function createExclusively(path: string, content: string): Promise<boolean> {
+  return onDisk(path, async () => {
+    try {
+      const file = await open(path, "wx");
+      await file.writeFile(content).finally(() => file.close());
+      return true;
+    } catch (error) {
+      if (codeOf(error) === "EEXIST") return false;
+      throw error;
+    }
+  });
+}
+
+async function holderIsDead(path: string): Promise<boolean> {
+  try {
+    const holder = JSON.parse(await readFile(path, "utf8")) as { host?: unknown; pid?: unknown };
+    if (holder.host !== hostname() || typeof holder.pid !== "number") return false;
+    process.kill(holder.pid, 0); // signal 0 only asks whether the process is there
+    return false;
+  } catch (error) {
+    return codeOf(error) === "ESRCH"; // being written just now, or another user's: alive
+  }
+}
+
+/** Runs work on the file system; what it refuses becomes a VitrineError (blame "work") that names `path` and the cure. */
+export async function onDisk<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw diskTrouble(path, error);
+  }
+}
+
+export function diskTrouble(path: string, error: unknown): unknown {
+  const code = codeOf(error);
+  if (code === "") return error;
+  const problem: Record<string, string> = {
+    ENOSPC: "the disk is full; free some space and run the same command again, it goes on where it stopped",
+    EDQUOT: "your quota of the disk is used up; free some space and run the same command again, it goes on where it stopped",
+    EACCES: "no permission to write here; set HF_HOME (or HF_HUB_CACHE) to a folder of yours",
+    EPERM: "no permission to write here; set HF_HOME (or HF_HUB_CACHE) to a folder of yours",
+    EROFS: "this disk can only be read; set HF_HOME (or HF_HUB_CACHE) to a folder of yours",
+    ENOTDIR: "a file stands where a folder is needed; set HF_HOME (or HF_HUB_CACHE) to a folder",
+    EEXIST: "a file stands where a folder is needed; set HF_HOME (or HF_HUB_CACHE) to a folder",
+    EISDIR: "a folder stands where a file is needed; move it away",
+    ENAMETOOLONG: "the path is too long for this system; set HF_HOME to a shorter one",
+    EMFILE: "too many files are open; raise the limit (ulimit -n)",
+  };
+  return new VitrineError(`cannot write ${path}: ${problem[code] ?? `the system refuses (${code})`}`, { blame: "work", cause: error });
+}
+
+/** The system's name of a failure, "" for errors of another kind. */
+export function codeOf(error: unknown): string {
+  const code = error instanceof Error && !(error instanceof VitrineError) ? (error as NodeJS.ErrnoException) : undefined;
+  return code?.syscall !== undefined && typeof code.code === "string" ? code.code : "";
+}
