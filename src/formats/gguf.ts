@@ -134,7 +134,7 @@ function checkOverlaps(file: string, tensors: ReadonlyMap<string, PlacedTensor>)
 /** Little-endian numbers, strings and typed values one after the other, read ahead in windows. */
 class HeaderReader {
   readonly #source: ByteSource;
-  #window = new Uint8Array(0);
+  #window: Uint8Array = new Uint8Array(0);
   #windowStart = 0;
   position = 0;
 
