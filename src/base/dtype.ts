@@ -1,7 +1,8 @@
 /**
  * Number formats on disk, and their conversion to the fp32 that everything computes in.
- * Names are safetensors' own.
+ * Names are safetensors' own. Typed arrays are little-endian like the files: so is every machine that runs JavaScript today.
  */
+import { internal } from "./errors.ts";
 
 export type FloatType = "F32" | "F16" | "BF16";
 
@@ -13,6 +14,7 @@ export const bytesPerElement: Readonly<Record<FloatType, number>> = { F32: 4, F1
  */
 export function toFloat32(type: FloatType, bytes: Uint8Array): Float32Array<ArrayBuffer> {
   const length = bytes.length / bytesPerElement[type];
+  if (!Number.isInteger(length)) throw internal(`toFloat32: ${bytes.length} bytes are not a whole number of ${type} numbers`);
   const out = new Float32Array(length);
   if (type === "F32") {
     new Uint8Array(out.buffer).set(bytes);
@@ -39,6 +41,16 @@ export function fromFloat32(type: FloatType, values: Float32Array): Uint8Array<A
   return new Uint8Array(out.buffer);
 }
 
+/**
+ * The least magnitude that no longer rounds to a finite number of `type`: half a step past the largest.
+ * Infinity for F32, which holds everything we compute.
+ */
+export const overflowsFrom: Readonly<Record<FloatType, number>> = {
+  F32: Infinity,
+  F16: 65520,
+  BF16: (2 - 2 ** -8) * 2 ** 127,
+};
+
 let halfTable: Uint32Array | undefined;
 
 /** fp32 bits of each of the 65,536 fp16 numbers. */
@@ -59,11 +71,13 @@ function makeHalfTable(): Uint32Array {
   return table;
 }
 
+/** fp32 bits -> bf16 bits: the upper half, rounded. */
 function toBrainHalf(bits: number): number {
   if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 64; // keep NaN a NaN
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 
+/** fp32 bits -> fp16 bits. */
 function toHalf(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;

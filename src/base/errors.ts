@@ -12,7 +12,7 @@ export class VitrineError extends Error {
   readonly blame: Blame;
 
   constructor(message: string, options: { blame?: Blame; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.blame = options.blame ?? "request";
   }
 }
@@ -32,31 +32,41 @@ export function internal(message: string): Error {
   return new Error(`internal: ${message}`);
 }
 
+/** Text from outside as it may stand in a message: in quotes, on one line, not endless. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
+}
+
 /**
- * The candidate nearest to `word` by edit distance, for "did you mean ...?".
- * Undefined when nothing is near enough (more than a third of the letters differ).
+ * The candidate nearest to `word` for "did you mean ...?": the one it begins (from three letters on), else the one fewest
+ * typing slips away (a letter wrong, missing, extra, or two swapped). Undefined when more than about a third of the letters differ.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  const typed = word.toLowerCase();
+  const limit = Math.ceil(typed.length / 3);
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let bestSlips = limit + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+    const meant = candidate.toLowerCase();
+    const begins = typed.length >= 3 && meant.startsWith(typed);
+    if (!begins && Math.abs(meant.length - typed.length) > limit) continue;
+    const slips = begins ? Math.min(1, meant.length - typed.length) : slipsBetween(typed, meant);
+    if (slips < bestSlips && slips < Math.max(typed.length, 1)) [best, bestSlips] = [candidate, slips];
   }
   return best;
 }
 
-/** Levenshtein distance with one row of memory. */
-function editDistance(a: string, b: string): number {
-  const row = Array.from({ length: b.length + 1 }, (_, j) => j);
+/** Optimal string alignment distance (Levenshtein with swaps of neighbours), three rows of memory. */
+function slipsBetween(a: string, b: string): number {
+  let twoUp: number[] = [];
+  let up = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
-    let diagonal = row[0];
-    row[0] = i;
+    const row = [i];
     for (let j = 1; j <= b.length; j++) {
-      const substituted = diagonal + (a[i - 1] === b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = Math.min(substituted, row[j] + 1, row[j - 1] + 1);
+      row[j] = Math.min(up[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1), up[j] + 1, row[j - 1] + 1);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) row[j] = Math.min(row[j], twoUp[j - 2] + 1);
     }
+    [twoUp, up] = [up, row];
   }
-  return row[b.length];
+  return up[b.length];
 }
