@@ -1,0 +1,79 @@
+/**
+ * From a model folder to an engine: config.json, tokenizer and weights joined, and what disagrees between them refused.
+ * Which folder a name means is the host's business; what each file may say, that of formats/, tokenizer/ and model/.
+ */
+import type { Folder } from "../base/bytes.ts";
+import { FormatError } from "../base/errors.ts";
+import { describe } from "../base/json.ts";
+import type { JsonObject } from "../base/json.ts";
+import type { Device } from "../device/device.ts";
+import { openModelFolder, requireConfig } from "../formats/hf-folder.ts";
+import type { ModelFolder } from "../formats/hf-folder.ts";
+import { readConfig } from "../model/config-file.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { loadWeights } from "../model/load.ts";
+import { tally } from "../model/tally.ts";
+import { loadTokenizer } from "../tokenizer/load.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { localEngine } from "./local.ts";
+import type { LocalEngine } from "./local.ts";
+import { checkVocabularies } from "./vocabulary.ts";
+
+export interface LoadEngineOptions {
+  /** What to call the model. Default: the folder's name. */
+  readonly name?: string;
+  /** Weights loaded so far, of all. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** One line for people about something odd but harmless, in the files or in a prompt. */
+  readonly onNote?: (note: string) => void;
+  readonly signal?: AbortSignal;
+  /** Called when the engine is disposed, for example to end the device. */
+  readonly onDispose?: () => void;
+}
+
+/**
+ * Opens a Hugging Face model folder on a device. Small files are read and checked before the weights, so that mistakes show at once.
+ * Throws FormatError or VitrineError, with the cure, for whatever is missing, damaged or does not belong together.
+ */
+export async function loadEngine(folder: Folder, device: Device, options: LoadEngineOptions = {}): Promise<LocalEngine> {
+  const files = await openModelFolder(folder);
+  const config = readConfig(requireConfig(files), `${folder.name}/config.json`);
+  const tokenizer = await tokenizerOf(folder, files);
+  const name = options.name ?? folder.name;
+  const warning = checkVocabularies(name, tokenizer, config.vocabularySize);
+  if (warning !== undefined) options.onNote?.(warning);
+  const { bosId, eosIds } = textEnds(folder.name, config, files.generationConfig);
+
+  const weights = await files.openWeights();
+  try {
+    const { onProgress, signal, onNote, onDispose } = options;
+    const model = await loadWeights(config, weights, device, { onProgress, onWarning: onNote, signal });
+    return localEngine({ model, tokenizer, name, bosId, eosIds, tally: (rule) => tally(config, rule, name), onNote, onDispose });
+  } finally {
+    await weights.close();
+  }
+}
+
+/** The tokenizer of a folder, be there a model in it or not. Throws FormatError naming the files it needs. */
+export async function loadTokenizerOnly(folder: Folder): Promise<Tokenizer> {
+  return tokenizerOf(folder, await openModelFolder(folder));
+}
+
+/** Only files that the folder lists are asked for: over a network each miss would be another question. */
+function tokenizerOf(folder: Folder, files: ModelFolder): Promise<Tokenizer> {
+  return loadTokenizer(async (file) => (files.files.includes(file) ? files.readText(file) : undefined), folder.name);
+}
+
+/** generation_config.json knows best where texts begin and end (Llama 3 has several ends); config.json is the older place. */
+function textEnds(folder: string, config: ModelConfig, generation: JsonObject | undefined): { bosId: number | undefined; eosIds: readonly number[] } {
+  const idsOf = (field: string): number[] => {
+    const value = generation?.[field];
+    const ids = value === undefined || value === null ? [] : Array.isArray(value) ? (value as unknown[]) : [value];
+    for (const id of ids) {
+      if (!Number.isInteger(id))
+        throw new FormatError(`${folder}/generation_config.json: ${field} is ${describe(value)}; expected a token id or a list of them`);
+    }
+    return (ids as number[]).filter((id) => id >= 0 && id < config.vocabularySize);
+  };
+  return { bosId: idsOf("bos_token_id")[0] ?? config.bosId, eosIds: [...new Set([...config.eosIds, ...idsOf("eos_token_id")])] };
+}

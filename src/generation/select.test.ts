@@ -1,0 +1,40 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { argmax, bestIds, rankOf } from "./select.ts";
+
+/** The definition: a stable sort of all ids by falling logit. */
+function sorted(logits: Float32Array): number[] {
+  return Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
+}
+
+const tied = fc.array(fc.constantFrom(-Infinity, -3.5, -0, 0, 1, 1.5, 1e30), { minLength: 1, maxLength: 80 });
+const free = fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 1, maxLength: 80 });
+const someLogits = fc.oneof(tied, free).map((values) => Float32Array.from(values));
+
+describe("the best of many logits", () => {
+  test("equal the head of a full stable sort for every n, ties and all", () => {
+    fc.assert(
+      fc.property(someLogits, fc.nat(90), (logits, n) => {
+        const finite = logits.map((x) => (x === -Infinity ? -1e38 : x)); // -Inf - -Inf is NaN in the definition's comparator
+        expect(Array.from(bestIds(logits, n))).toEqual(sorted(finite).slice(0, n));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test("rank and argmax agree with that order", () => {
+    fc.assert(
+      fc.property(someLogits, (logits) => {
+        const order = Array.from(bestIds(logits, logits.length));
+        expect(argmax(logits)).toBe(order[0]);
+        order.forEach((id, at) => expect(rankOf(logits, id)).toBe(at + 1));
+      }),
+    );
+  });
+
+  test("are the same by heap and by sort on a large vocabulary", () => {
+    const logits = Float32Array.from({ length: 20_000 }, (_, id) => Math.round(Math.sin(id * 12.9898) * 4000) / 100);
+    const all = bestIds(logits, logits.length);
+    expect(Array.from(bestIds(logits, 700))).toEqual(Array.from(all.subarray(0, 700)));
+  });
+});

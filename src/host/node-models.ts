@@ -1,0 +1,122 @@
+/**
+ * Which model a name means, on a machine with files: a path, a model that came with the package, or one pulled from a hub.
+ * Opening what is found is engine/load.ts; downloading is hub.ts.
+ */
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Folder } from "../base/bytes.ts";
+import { nearest, quoted, VitrineError } from "../base/errors.ts";
+import { nodeFolder } from "./node-files.ts";
+
+export interface FoundModel {
+  /** What to call it: the folder's name, the embedded name or the hub id. */
+  readonly name: string;
+  readonly path: string;
+  readonly folder: Folder;
+}
+
+export interface ResolveOptions {
+  /** Where the package lies. Default: two folders above this file, in src/ and dist/ alike. */
+  readonly root?: string;
+  /** Default: the working directory. */
+  readonly cwd?: string;
+  /** Of the hub. Default: as `pull`. */
+  readonly cacheDir?: string;
+}
+
+const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Models that came with the package, by name. */
+export async function embeddedModels(root: string = packageRoot): Promise<FoundModel[]> {
+  const folder = join(root, "models");
+  const names = (await readdir(folder).catch(() => [])).toSorted((a, b) => (a < b ? -1 : 1));
+  const found: FoundModel[] = [];
+  for (const name of names) {
+    const path = join(folder, name);
+    if ((await kindOf(join(path, "config.json"))) === "file") found.push({ name, path, folder: nodeFolder(path) });
+  }
+  return found;
+}
+
+/**
+ * The model that `name` means: a folder's path, then an embedded name, then a pulled hub id (ORG/NAME[@REV]).
+ * Without a name: the first embedded model, else the small story model that lies beside a clone of the repository.
+ * Throws VitrineError when there is none, with the nearest name there is.
+ */
+export async function resolveModel(name?: string, options: ResolveOptions = {}): Promise<FoundModel> {
+  const { root = packageRoot, cwd = process.cwd() } = options;
+  const embedded = await embeddedModels(root);
+  if (name === undefined) return embedded[0] ?? (await besideTheRepository(root));
+
+  const path = resolve(cwd, name);
+  const kind = name === "" ? "nothing" : await kindOf(path);
+  if (kind === "folder") return { name: basename(path), path, folder: nodeFolder(path) };
+  if (kind === "file") throw fileInsteadOfFolder(name, path);
+
+  const included = embedded.find((model) => model.name === name);
+  if (included !== undefined) return included;
+
+  const pulled = looksLikePath(name) ? undefined : await pulledModel(name, options.cacheDir);
+  if (pulled !== undefined) return { name, path: pulled, folder: nodeFolder(pulled) };
+  throw await unknown(name, path, embedded, options.cacheDir);
+}
+
+async function besideTheRepository(root: string): Promise<FoundModel> {
+  const path = resolve(root, "../shared/data/stories260K");
+  if ((await kindOf(join(path, "config.json"))) === "file") return { name: "stories260K", path, folder: nodeFolder(path) };
+  throw new VitrineError(
+    "no model to use: name one with --model DIR (a folder with config.json, model.safetensors and tokenizer files), or fetch one with vitrine pull ORG/NAME",
+  );
+}
+
+async function kindOf(path: string): Promise<"folder" | "file" | "nothing"> {
+  try {
+    return (await stat(path)).isDirectory() ? "folder" : "file";
+  } catch {
+    return "nothing";
+  }
+}
+
+function looksLikePath(name: string): boolean {
+  return name === "" || /^[./~\\]|^[A-Za-z]:[\\/]|\\/.test(name);
+}
+
+/** The folder of a hub id in the cache; undefined when it is not there, or the name is no hub id at all. */
+async function pulledModel(name: string, cacheDir: string | undefined): Promise<string | undefined> {
+  const { findCachedModel, parseModelId } = await import("./hub.ts"); // only now: starting with a path need not load it
+  try {
+    parseModelId(name);
+  } catch {
+    return undefined;
+  }
+  return findCachedModel(name, { cacheDir });
+}
+
+function fileInsteadOfFolder(name: string, path: string): VitrineError {
+  if (/\.gguf$/i.test(path))
+    return new VitrineError(
+      `model ${quoted(name)} is a GGUF file, which is not read yet; use the model's folder with config.json and model.safetensors`,
+    );
+  return new VitrineError(`model ${quoted(name)} is a file; give the folder it lies in, ${quoted(dirname(name))}`);
+}
+
+async function unknown(name: string, path: string, embedded: readonly FoundModel[], cacheDir: string | undefined): Promise<VitrineError> {
+  const beside = (await readdir(dirname(path), { withFileTypes: true }).catch(() => []))
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
+  if (looksLikePath(name)) {
+    const near = nearest(basename(path), beside);
+    return new VitrineError(
+      `model ${quoted(name)}: no such folder${near === undefined ? "; check the path" : `; did you mean ${quoted(join(dirname(name), near))}?`}`,
+    );
+  }
+  const { listModels } = await import("./hub.ts");
+  const pulled = (await listModels({ cacheDir }).catch(() => [])).filter((model) => model.loadable).map((model) => model.id);
+  const near = nearest(name, [...embedded.map((model) => model.name), ...pulled]) ?? nearest(basename(path), beside);
+  const meant = near === undefined ? "" : ` Did you mean ${quoted(near)}?`;
+  const fetched = /^[\w.-]+\/[\w.-]+(@.+)?$/.test(name) ? `fetch it with vitrine pull ${name}, or ` : "";
+  return new VitrineError(
+    `no model is called ${quoted(name)}: it is neither a folder here nor among vitrine models; ${fetched}name a folder with --model DIR.${meant}`,
+  );
+}

@@ -1,0 +1,91 @@
+/**
+ * Vitrine as a library, in a page or a worker: the same names as index.ts, with models from an address or from chosen files.
+ * What needs a machine's files (hub cache, embedded names) is missing here.
+ */
+import { loadEngine, loadTokenizerOnly } from "./engine/load.ts";
+import type { LocalEngine } from "./engine/local.ts";
+import { folderOf, openDevice } from "./host/browser.ts";
+import type { ModelFiles, OpenDeviceOptions } from "./host/browser.ts";
+import type { Tokenizer } from "./tokenizer/tokenizer.ts";
+
+// Load
+
+export interface LoadModelOptions extends OpenDeviceOptions {
+  /** What to call the model. Default: the last part of its address. */
+  readonly name?: string;
+  /** Weights loaded so far, of all. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** One line for people about something odd but harmless, in the files or in a prompt. */
+  readonly onNote?: (note: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Opens a model from the address of a Hugging Face folder, or from its files as a visitor chose or dropped them.
+ * Best called in a worker, so that the page stays free; threads need a cross-origin isolated page (headers COOP and COEP).
+ * Call `dispose()` when done. Throws VitrineError, whose message names the cure.
+ *
+ * ```ts
+ * const model = await loadModel("https://example.org/models/stories260K/");
+ * for await (const step of model.generate("Once upon a time", { seed: 1 })) page.append(step.text);
+ * ```
+ */
+export async function loadModel(files: ModelFiles, options: LoadModelOptions = {}): Promise<LocalEngine> {
+  const { folder, name } = folderOf(files);
+  const device = await openDevice(options);
+  try {
+    return await loadEngine(folder, device, { ...options, name: options.name ?? name, onDispose: () => device.dispose() });
+  } catch (error) {
+    device.dispose();
+    throw error;
+  }
+}
+
+/** Only the tokenizer of such a folder, be there a model in it or not. */
+export async function loadTokenizer(files: ModelFiles): Promise<Tokenizer> {
+  return loadTokenizerOnly(folderOf(files).folder);
+}
+
+export { openDevice } from "./host/browser.ts";
+export type { ModelFiles, OpenDeviceOptions } from "./host/browser.ts";
+export { blobFolder, urlFolder } from "./host/browser-files.ts";
+
+export { loadEngine, loadTokenizerOnly } from "./engine/load.ts";
+export type { LoadEngineOptions } from "./engine/load.ts";
+export { saveModel } from "./engine/save.ts";
+export type { SaveOptions } from "./engine/save.ts";
+export type { Engine, ModelInfo } from "./engine/engine.ts";
+export type { LocalEngine } from "./engine/local.ts";
+export type { ByteSource, Folder, FolderWriter } from "./base/bytes.ts";
+export type { FloatType } from "./base/dtype.ts";
+export type { Device } from "./device/device.ts";
+export { FormatError, ShapeError, VitrineError } from "./base/errors.ts";
+
+// Tokenize
+
+export { characterTokenizer, characterTokenizerJson } from "./tokenizer/characters.ts";
+export type { EncodeOptions, MergeStep, StreamDecoder, Token, Tokenizer } from "./tokenizer/tokenizer.ts";
+
+// Predict, sample, generate, score
+
+export { distributionOf, retemper } from "./generation/distribution.ts";
+export type { Candidate, CompleteDistribution, Distribution } from "./generation/distribution.ts";
+export { checkSampling, sampler } from "./generation/sampling.ts";
+export type { Sampler, SamplingOptions } from "./generation/sampling.ts";
+export type { EndReason, GenerateEnd, GenerateOptions, ScoredStep, Step } from "./generation/step.ts";
+export { randomFrom } from "./base/random.ts";
+export type { Random } from "./base/random.ts";
+
+// Look inside
+
+export { tapNames, taps } from "./model/taps.ts";
+export type { TapListener, Taps } from "./model/taps.ts";
+export { Tensor, tensor } from "./tensor/tensor.ts";
+export { tensorScope } from "./tensor/scope.ts";
+export { tally } from "./model/tally.ts";
+export type { Tally, TallyRow } from "./model/tally.ts";
+export { presetConfig, presetNames } from "./model/presets.ts";
+export type { Dimensions } from "./model/presets.ts";
+export type { ModelConfig, RotaryConfig } from "./model/config.ts";
+export type { ForwardOptions, LanguageModel } from "./model/model.ts";
+export type { KeyValueCache } from "./model/kv-cache.ts";

@@ -1,0 +1,93 @@
+/**
+ * The command as users run it: a child process of bin/vitrine.js on the bundle, with real pipes and real signals, on a real model.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { linesOf, promptSchema, stepSchema, tallySchema } from "./json-schema.testing.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const command = `${root}bin/vitrine.js`;
+const data = `${root}../shared/data`;
+const stories = `${data}/stories260K`;
+const isBuilt = existsSync(`${root}dist/cli/vitrine.js`);
+const hasModel = isBuilt && existsSync(`${stories}/config.json`);
+const { FORCE_COLOR: _force, NO_COLOR: _no, ...rest } = process.env;
+const env = { ...rest, LANG: "C.UTF-8" };
+
+function vitrine(argv: readonly string[], input = ""): { code: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...argv], { input, encoding: "utf8", env, maxBuffer: 2 ** 26 });
+  return { code: status, stdout, stderr };
+}
+
+describe.skipIf(!isBuilt)("the built command (skipped where dist/cli is not built)", () => {
+  it("counts GPT-3", () => {
+    const { code, stdout } = vitrine(["params", "gpt3", "--json"]);
+    expect(code).toBe(0);
+    expect(tallySchema.parse(linesOf(stdout)[0])).toMatchObject({ weights: 175181291520, matrices: 27938 });
+  });
+
+  it("answers mistakes with 2 and one line", () => {
+    expect(vitrine(["generate", "a", "--temperature", "-1"])).toMatchObject({ code: 2, stdout: "" });
+    const { code, stderr } = vitrine(["generate", "a", "--model", "/nowhere/at/all"]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^vitrine generate: model "\/nowhere\/at\/all".*\n$/);
+  });
+
+  it.skipIf(!existsSync(`${data}/gpt2-tokenizer`))("cuts the lecture's sentence as the lecture does (skipped without ../shared/data)", () => {
+    const { stdout } = vitrine(["tokenize", "To date, the cleverest thinker of all time was", "--model", `${data}/gpt2-tokenizer`]);
+    expect(stdout).toBe("To| date|,| the| cle|ve|rest| thinker| of| all| time| was\n2514 3128 11 262 1190 303 2118 45206 286 477 640 373\n");
+  });
+});
+
+describe.skipIf(!hasModel)("the built command on stories260K (skipped without dist/cli or ../shared/data)", () => {
+  it("tells the published greedy story to the letter", () => {
+    const published = JSON.parse(readFileSync(`${stories}/published-greedy-story.json`, "utf8")) as { readonly text: string };
+    const { code, stdout, stderr } = vitrine(["generate", "--model", stories, "--temperature", "0", "--max-tokens", "200"]);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout.trimEnd()).toBe(published.text.trim());
+  });
+
+  it("shows that a comma is what comes after Once upon a time, at 96.9 %", () => {
+    const { stdout } = vitrine(["generate", "Once upon a time", "--show", "12", "--max-tokens", "3", "--seed", "1", "--model", stories]);
+    const first = stdout.split(/\n(?=── \d+ ─)/)[1];
+    expect(first).toMatch(/^▶? +1 {2}"," +96\.9 % {2}█{30,}/m);
+    expect(first).toMatch(/^▶? +2 {2}" there" +2\.9 %/m);
+    expect(stdout).not.toContain("\x1b");
+  });
+
+  it("writes steps as data, the same for the same seed", () => {
+    const run = (): string => vitrine(["generate", "-", "--json", "--max-tokens", "20", "--seed", "5", "--model", stories], "Once upon a time\n").stdout.replaceAll(/"(seconds|tokensPerSecond|promptSeconds)":[\d.e-]+/g, "");
+    const lines = linesOf(vitrine(["generate", "Once upon a time", "--json", "--max-tokens", "3", "--model", stories]).stdout);
+    expect(promptSchema.parse(lines[0]).tokens).toHaveLength(5);
+    expect(stepSchema.parse(lines[1]).top[0].probability).toBeCloseTo(0.969, 3);
+    expect(run()).toBe(run());
+  });
+
+  it("has as many weights as its file", () => {
+    const tally = tallySchema.parse(linesOf(vitrine(["params", stories, "--rule", "exact", "--json"]).stdout)[0]);
+    expect(tally.stored).toBe(tally.weights);
+  });
+
+  it("ends quietly when the pipe closes", async () => {
+    const child = spawn(process.execPath, [command, "generate", "Once", "--json", "--max-tokens", "100000", "--model", stories], { env, stdio: ["ignore", "pipe", "pipe"] });
+    let stderr = "";
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    child.stdout.once("data", () => child.stdout.destroy());
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect([code, stderr]).toEqual([0, ""]);
+  });
+
+  it("ends cleanly with 130 at Ctrl-C", async () => {
+    const child = spawn(process.execPath, [command, "generate", "Once", "--json", "--max-tokens", "1000000", "--model", stories], { env, stdio: ["ignore", "pipe", "pipe"] });
+    let stdout = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      if (stdout === "") child.kill("SIGINT");
+      stdout += chunk.toString();
+    });
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect(code).toBe(130);
+    expect(linesOf(stdout).at(-1)).toMatchObject({ type: "end", reason: "aborted" });
+  });
+});

@@ -1,0 +1,103 @@
+/**
+ * docs/json.md as schemas: every line the command writes with --json must be one of these, with no field beside them.
+ */
+import { z } from "zod";
+
+const token = z.strictObject({ id: z.int().min(0), text: z.string() });
+const probability = z.number().min(0).max(1);
+const count = z.int().min(0);
+const top = z.array(z.strictObject({ id: count, text: z.string(), logit: z.number().nullable(), probability }));
+
+export const promptSchema = z.strictObject({ type: z.literal("prompt"), text: z.string(), tokens: z.array(token), model: z.string(), seed: count });
+
+export const stepSchema = z.strictObject({
+  type: z.literal("step"),
+  index: count,
+  id: count,
+  text: z.string(),
+  probability,
+  logprob: z.number().max(0),
+  rank: z.int().min(1),
+  sampledFrom: probability,
+  top,
+  rest: probability,
+  dropped: z.array(token).nonempty().optional(),
+});
+
+export const generateEndSchema = z.strictObject({
+  type: z.literal("end"),
+  reason: z.enum(["length", "stop", "end-of-text", "context-full", "aborted"]),
+  text: z.string(),
+  tokens: count,
+  seconds: z.number().min(0),
+  tokensPerSecond: z.number().min(0),
+  promptTokens: count,
+  promptSeconds: z.number().min(0),
+});
+
+export const scoreSchema = z.strictObject({
+  type: z.literal("score"),
+  index: count,
+  id: count,
+  text: z.string(),
+  probability: probability.nullable(),
+  logprob: z.number().max(0).nullable(),
+  rank: z.int().min(1).nullable(),
+  top,
+  rest: probability.nullable(),
+});
+
+export const scoreEndSchema = z.strictObject({
+  type: z.literal("end"),
+  reason: z.enum(["done", "aborted"]),
+  tokens: count,
+  scored: count,
+  loss: z.number().nullable(),
+  perplexity: z.number().min(1).nullable(),
+  bitsPerByte: z.number().nullable(),
+  seconds: z.number().min(0),
+});
+
+export const tokenSchema = z.strictObject({ type: z.literal("token"), index: count, id: count, text: z.string(), bytes: z.string().regex(/^([0-9a-f]{2})*$/), special: z.boolean() });
+export const tokenEndSchema = z.strictObject({ type: z.literal("end"), tokens: count, characters: count, bytes: count });
+export const mergesSchema = z.strictObject({
+  type: z.literal("merges"),
+  index: count,
+  steps: z.array(z.strictObject({ pieces: z.array(z.string()), at: z.int().min(-1), rank: z.int().min(-1) })),
+});
+
+export const tallySchema = z.strictObject({
+  type: z.literal("tally"),
+  model: z.string(),
+  rule: z.enum(["video", "exact"]),
+  rows: z.array(z.strictObject({ category: z.string(), formula: z.string(), numbers: z.string(), weights: count, matrices: count })),
+  weights: count,
+  matrices: count,
+  stored: count.optional(),
+});
+
+export const modelSchema = z.strictObject({
+  type: z.literal("model"),
+  name: z.string(),
+  source: z.enum(["embedded", "cache", "nearby"]),
+  folder: z.string(),
+  bytes: count,
+  architecture: z.string().nullable(),
+  loadable: z.boolean(),
+  why: z.string(),
+});
+
+export const pulledSchema = z.strictObject({
+  type: z.literal("pulled"),
+  id: z.string(),
+  folder: z.string(),
+  commit: z.string(),
+  bytes: count,
+  files: z.strictObject({ fetched: count, total: count }),
+});
+
+/** The lines of a JSON Lines text; throws where one is no JSON. */
+export function linesOf(text: string): Record<string, unknown>[] {
+  if (!text.endsWith("\n")) throw new Error("the last line is not ended");
+  return text.slice(0, -1).split("\n").map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+}
