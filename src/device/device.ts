@@ -119,12 +119,30 @@ export interface Kernels {
    * out (rows, outputs) = activation(x W^T + bias) + residual. x is (rows, inputs).
    * bias (outputs,), residual (rows, outputs; may be `out` itself) and activation may be null.
    */
-  linear(out: DeviceBuffer, x: DeviceBuffer, weights: Matrix, bias: DeviceBuffer | null, activation: Activation | null, residual: DeviceBuffer | null, rows: number): void;
+  linear(
+    out: DeviceBuffer,
+    x: DeviceBuffer,
+    weights: Matrix,
+    bias: DeviceBuffer | null,
+    activation: Activation | null,
+    residual: DeviceBuffer | null,
+    rows: number,
+  ): void;
   /**
    * out (M, N) = A B (+ out when accumulate), on plain row-major buffers.
    * a is (M, K), or (K, M) when transposeA; b is (K, N), or (N, K) when transposeB. The forms training needs.
    */
-  matmul(out: DeviceBuffer, a: DeviceBuffer, b: DeviceBuffer, M: number, N: number, K: number, transposeA: boolean, transposeB: boolean, accumulate: boolean): void;
+  matmul(
+    out: DeviceBuffer,
+    a: DeviceBuffer,
+    b: DeviceBuffer,
+    M: number,
+    N: number,
+    K: number,
+    transposeA: boolean,
+    transposeB: boolean,
+    accumulate: boolean,
+  ): void;
 
   /** out = activation(x), length elements. In place. */
   activate(out: DeviceBuffer, x: DeviceBuffer, activation: Activation, length: number): void;
@@ -139,7 +157,17 @@ export interface Kernels {
    * The first `rotary` of D numbers turn; pair i is (i, i + rotary / 2). tables (positions, rotary): cosines of the rotary/2 pairs, then sines.
    * Position of (b, t) is past[b] + t.
    */
-  rope(out: DeviceBuffer, x: DeviceBuffer, tables: DeviceBuffer, past: DeviceBuffer, B: number, T: number, heads: number, D: number, rotary: number): void;
+  rope(
+    out: DeviceBuffer,
+    x: DeviceBuffer,
+    tables: DeviceBuffer,
+    past: DeviceBuffer,
+    B: number,
+    T: number,
+    heads: number,
+    D: number,
+    rotary: number,
+  ): void;
 
   /** Appends x (B, T, heads, D) to cache (B, heads, capacity, D) at positions past[b] + t; those at or beyond capacity are an error of the caller. */
   append(cache: DeviceBuffer, x: DeviceBuffer, past: DeviceBuffer, B: number, T: number, heads: number, D: number, capacity: number): void;

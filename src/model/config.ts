@@ -43,5 +43,11 @@ export interface RotaryConfig {
   readonly scaling:
     | { readonly kind: "none" }
     | { readonly kind: "linear"; readonly factor: number }
-    | { readonly kind: "llama3"; readonly factor: number; readonly lowFrequency: number; readonly highFrequency: number; readonly originalContext: number };
+    | {
+        readonly kind: "llama3";
+        readonly factor: number;
+        readonly lowFrequency: number;
+        readonly highFrequency: number;
+        readonly originalContext: number;
+      };
 }

@@ -1,7 +1,8 @@
 /**
  * What a loaded model is to generation and inspection: tokens in, logits out, listeners on the way.
- * One file per family (gpt2.ts, llama.ts) implements it from the shared layers.
+ * transformer.ts implements it; one file per family (gpt2.ts, llama.ts) tells what happens inside, from the shared layers.
  */
+import type { Shape } from "../base/shape.ts";
 import type { Device } from "../device/device.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { ModelConfig } from "./config.ts";
@@ -17,6 +18,12 @@ export interface ForwardOptions {
   readonly logits?: "last" | "all";
 }
 
+export interface NamedParameter {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly values: Float32Array;
+}
+
 export interface LanguageModel {
   readonly config: ModelConfig;
   readonly device: Device;
@@ -29,7 +36,7 @@ export interface LanguageModel {
   /** An empty cache for a batch of B sequences; grows as needed up to `capacity` (default: the context length). */
   cache(B?: number, capacity?: number): KeyValueCache;
   /** All parameters by checkpoint name, read back from the device, for saving: shapes and order as in the checkpoint format. */
-  parameters(): AsyncGenerator<{ readonly name: string; readonly shape: readonly number[]; readonly values: Float32Array }>;
+  parameters(): AsyncGenerator<NamedParameter>;
   readonly parameterCount: number;
   dispose(): void;
 }

@@ -1,0 +1,166 @@
+/* Kernels that look at each number, or each row, by itself: copies, sums, activations, rotary positions, cache appends. */
+#include "functions.h"
+
+float exp_constants[] = {
+    1.44269504088896341f, 12582912.0f,      -0.693359375f,    2.12194440e-4f,    /* log2 e, 1.5 * 2^23, -ln 2 in two parts */
+    1.9875691500e-4f,     1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,  /* polynomial, highest power first */
+    1.6666665459e-1f,     5.0000001201e-1f, 1.0f,             88.0f,            -87.0f,
+};
+float gelu_constants[] = {
+    -0.071354816272f, -1.59576912161f,  0.2316419160f,    0.127414796f, /* -2 sqrt(2/pi) {0.044715, 1}; p / sqrt 2; a1 / 2 ... a5 / 2; -1/2 */
+    -0.142248368f,    0.7107068705f,    -0.7265760135f,   0.5307027145f, -0.5f,
+};
+
+void activate_run(float *out, const float *in, i32 length, i32 activation) {
+  switch (activation) {
+    case ACTIVATION_GELU: MAP(out, in, length, gelu_v(x)); break;
+    case ACTIVATION_GELU_NEW: MAP(out, in, length, gelu_new_v(x)); break;
+    case ACTIVATION_SILU: MAP(out, in, length, silu_v(x)); break;
+    case ACTIVATION_RELU: MAP(out, in, length, relu_v(x)); break;
+    default: MAP(out, in, length, x); break;
+  }
+}
+
+/* Parts of flat runs end on whole cache lines, so two threads never write one line. */
+#define RUN(length) i32 from = part_of(length, 16, chunk, chunks), count = part_of(length, 16, chunk + 1, chunks) - from
+
+typedef struct {
+  u32 out;
+  i32 length;
+  u32 bits; /* of the fp32 or i32 value */
+} fill_args;
+
+KERNEL(fill) {
+  const fill_args *a = words;
+  RUN(a->length);
+  u32 *out = (u32 *)I32(a->out) + from;
+  for (i32 i = 0; i < count; i++) out[i] = a->bits;
+}
+
+typedef struct {
+  u32 out, x;
+  i32 length;
+} copy_args;
+
+KERNEL(copy) {
+  const copy_args *a = words;
+  RUN(a->length);
+  __builtin_memmove(F32(a->out) + from, F32(a->x) + from, (size)count * 4);
+}
+
+typedef struct {
+  u32 out, x, y;
+  i32 length;
+} add_args;
+
+KERNEL(add) {
+  const add_args *a = words;
+  RUN(a->length);
+  float *out = F32(a->out) + from;
+  const float *in = F32(a->x) + from, *y = F32(a->y) + from;
+  i32 i = 0;
+  for (; i + LANES <= count; i += LANES) store(out + i, load(in + i) + load(y + i));
+  for (; i < count; i++) out[i] = in[i] + y[i];
+}
+
+typedef struct {
+  u32 out, x;
+  i32 length, activation;
+} activate_args;
+
+KERNEL(activate) {
+  const activate_args *a = words;
+  RUN(a->length);
+  activate_run(F32(a->out) + from, F32(a->x) + from, count, a->activation);
+}
+
+typedef struct {
+  u32 out, x;
+  i32 activation, rows, width;
+} gate_args;
+
+/* out (rows, width) = activation(x[:, :width]) * x[:, width:] */
+KERNEL(gate) {
+  const gate_args *a = words;
+  i32 width = a->width, end = part(a->rows, chunk + 1, chunks);
+  for (i32 r = part(a->rows, chunk, chunks); r < end; r++) {
+    float *out = F32(a->out) + (size)r * width;
+    const float *gate = F32(a->x) + (size)r * 2 * width, *up = gate + width;
+    activate_run(out, gate, width, a->activation);
+    i32 i = 0;
+    for (; i + LANES <= width; i += LANES) store(out + i, load(out + i) * load(up + i));
+    for (; i < width; i++) out[i] *= up[i];
+  }
+}
+
+typedef struct {
+  u32 out, x;
+  i32 rows, x_width, from, width;
+} columns_args;
+
+KERNEL(columns) {
+  const columns_args *a = words;
+  i32 end = part(a->rows, chunk + 1, chunks);
+  for (i32 r = part(a->rows, chunk, chunks); r < end; r++)
+    __builtin_memcpy(F32(a->out) + (size)r * a->width, F32(a->x) + (size)r * a->x_width + a->from, (size)a->width * 4);
+}
+
+typedef struct {
+  u32 out, x, indices;
+  i32 rows, width;
+} gather_args;
+
+KERNEL(gather_rows) {
+  const gather_args *a = words;
+  i32 end = part(a->rows, chunk + 1, chunks);
+  for (i32 r = part(a->rows, chunk, chunks); r < end; r++)
+    __builtin_memcpy(F32(a->out) + (size)r * a->width, F32(a->x) + (size)I32(a->indices)[r] * a->width, (size)a->width * 4);
+}
+
+typedef struct {
+  u32 out, x, tables, past;
+  i32 B, T, heads, D, rotary;
+} rope_args;
+
+/* Turns the pairs (i, i + rotary / 2) of each head by the angle of its position; tables (positions, rotary): cosines, then sines. */
+KERNEL(rope) {
+  const rope_args *a = words;
+  i32 D = a->D, half = a->rotary / 2, rows = a->B * a->T, end = part(rows, chunk + 1, chunks);
+  for (i32 row = part(rows, chunk, chunks); row < end; row++) {
+    i32 position = I32(a->past)[row / a->T] + row % a->T;
+    const float *cosine = F32(a->tables) + (size)position * a->rotary, *sine = cosine + half;
+    for (i32 h = 0; h < a->heads; h++) {
+      float *out = F32(a->out) + ((size)row * a->heads + h) * D;
+      const float *x = F32(a->x) + ((size)row * a->heads + h) * D;
+      i32 i = 0;
+      for (; i + LANES <= half; i += LANES) {
+        vf low = load(x + i), high = load(x + half + i), c = load(cosine + i), s = load(sine + i);
+        store(out + i, low * c - high * s);
+        store(out + half + i, high * c + low * s);
+      }
+      for (; i < half; i++) {
+        float low = x[i], high = x[half + i];
+        out[i] = low * cosine[i] - high * sine[i];
+        out[half + i] = high * cosine[i] + low * sine[i];
+      }
+      if (out != x)
+        for (i = 2 * half; i < D; i++) out[i] = x[i];
+    }
+  }
+}
+
+typedef struct {
+  u32 cache, x, past;
+  i32 B, T, heads, D, capacity;
+} append_args;
+
+/* cache (B, heads, capacity, D) at positions past[b] + t = x (B, T, heads, D) */
+KERNEL(append) {
+  const append_args *a = words;
+  i32 D = a->D, rows = a->B * a->T, end = part(rows, chunk + 1, chunks);
+  for (i32 row = part(rows, chunk, chunks); row < end; row++) {
+    i32 b = row / a->T, position = I32(a->past)[b] + row % a->T;
+    for (i32 h = 0; h < a->heads; h++)
+      __builtin_memcpy(F32(a->cache) + (((size)b * a->heads + h) * a->capacity + position) * D, F32(a->x) + ((size)row * a->heads + h) * D, (size)D * 4);
+  }
+}

@@ -1,0 +1,177 @@
+/*
+ * Matrix products: packing both sides, the blocked product with its epilogue, and reading weights back.
+ * `gemm` is linear, matmul and one-row decoding alike; only the packing differs. The inner loop is tile.h.
+ */
+#include "functions.h"
+#include "shuffle.h"
+#include "tile.h"
+
+/* Found by sweep, docs/log.md: a depth of 256 keeps a panel's block (16 KB) in the first cache. */
+#ifndef DEPTH_BLOCK
+#define DEPTH_BLOCK 256
+#endif
+#ifndef ROW_BLOCK
+#define ROW_BLOCK 96
+#endif
+
+typedef struct {
+  u32 out, x;
+  i32 rows, depth;
+} pack_args;
+
+/* x (rows, depth) -> tiles [depth][rows of the tile]. Parts are tiles. */
+KERNEL(pack_rows) {
+  const pack_args *a = words;
+  i32 tiles = tiles_of(a->rows), end = part(tiles, chunk + 1, chunks);
+  for (i32 t = part(tiles, chunk, chunks); t < end; t++) {
+    i32 row = tile_start(a->rows, t), rows = tile_start(a->rows, t + 1) - row;
+    turn(F32(a->out) + (size)row * a->depth, rows, F32(a->x) + (size)row * a->depth, a->depth, rows, a->depth);
+  }
+}
+
+/* The same from x (depth, rows). */
+KERNEL(pack_columns) {
+  const pack_args *a = words;
+  i32 tiles = tiles_of(a->rows), end = part(tiles, chunk + 1, chunks);
+  for (i32 t = part(tiles, chunk, chunks); t < end; t++) {
+    i32 row = tile_start(a->rows, t), rows = tile_start(a->rows, t + 1) - row;
+    float *to = F32(a->out) + (size)row * a->depth;
+    const float *from = F32(a->x) + row;
+    for (i32 k = 0; k < a->depth; k++, to += rows, from += a->rows)
+      for (i32 r = 0; r < rows; r++) to[r] = from[r];
+  }
+}
+
+/* A block of numbers and the place it has in a matrix of panels `matrix_inputs` deep. `stride` is the block's row length. */
+typedef struct {
+  u32 matrix;
+  i32 matrix_inputs;
+  u32 block;
+  i32 stride, output, outputs, input, inputs;
+} block_args;
+
+/* From (outputs, inputs). Parts are panels touched. */
+KERNEL(pack_outputs_first) {
+  const block_args *a = words;
+  i32 first = a->output / PANEL, panels = panels_of(a->output + a->outputs) - first, last = first + part(panels, chunk + 1, chunks);
+  for (i32 p = first + part(panels, chunk, chunks); p < last; p++) {
+    i32 from = max_i(a->output, p * PANEL), to = min_i(a->output + a->outputs, (p + 1) * PANEL);
+    for (i32 k = 0; k < a->inputs; k += 64) {
+      float *lines = F32(a->matrix) + ((size)p * a->matrix_inputs + a->input + k) * PANEL + (from - p * PANEL);
+      turn(lines, PANEL, F32(a->block) + (size)(from - a->output) * a->stride + k, a->stride, to - from, min_i(64, a->inputs - k));
+    }
+  }
+}
+
+/* From (inputs, outputs). 16 inputs at a time, so that few pages are read at once. */
+KERNEL(pack_inputs_first) {
+  const block_args *a = words;
+  i32 first = a->output / PANEL, panels = panels_of(a->output + a->outputs) - first;
+  i32 begin = first + part(panels, chunk, chunks), last = first + part(panels, chunk + 1, chunks);
+  for (i32 k0 = 0; k0 < a->inputs; k0 += 16) {
+    i32 k1 = min_i(k0 + 16, a->inputs);
+    for (i32 p = begin; p < last; p++) {
+      i32 from = max_i(a->output, p * PANEL), to = min_i(a->output + a->outputs, (p + 1) * PANEL), width = to - from;
+      for (i32 k = k0; k < k1; k++) {
+        float *line = F32(a->matrix) + ((size)p * a->matrix_inputs + a->input + k) * PANEL + (from - p * PANEL);
+        const float *x = F32(a->block) + (size)k * a->stride + (from - a->output);
+        if (width == PANEL)
+          for (i32 i = 0; i < PANEL; i += LANES) store(line + i, load(x + i));
+        else
+          for (i32 i = 0; i < width; i++) line[i] = x[i];
+      }
+    }
+  }
+}
+
+/* One output's weights, gathered from its panel. */
+INLINE void unpack_row(float *to, const float *matrix, i32 inputs, i32 row) {
+  const float *from = matrix + (size)(row / PANEL) * inputs * PANEL + row % PANEL;
+  for (i32 k = 0; k < inputs; k++) to[k] = from[(size)k * PANEL];
+}
+
+typedef struct {
+  u32 out, matrix;
+  i32 inputs, output, outputs;
+} unpack_args;
+
+/* out (outputs, inputs): rows from `output` on. */
+KERNEL(unpack) {
+  const unpack_args *a = words;
+  i32 end = part(a->outputs, chunk + 1, chunks);
+  for (i32 r = part(a->outputs, chunk, chunks); r < end; r++) unpack_row(F32(a->out) + (size)r * a->inputs, F32(a->matrix), a->inputs, a->output + r);
+}
+
+typedef struct {
+  u32 out, matrix, ids;
+  i32 inputs, rows;
+} embed_args;
+
+KERNEL(embed) {
+  const embed_args *a = words;
+  i32 end = part(a->rows, chunk + 1, chunks);
+  for (i32 r = part(a->rows, chunk, chunks); r < end; r++) unpack_row(F32(a->out) + (size)r * a->inputs, F32(a->matrix), a->inputs, I32(a->ids)[r]);
+}
+
+/* bias, residual: 0 when there is none. The parts of the work are tile_parts x panel_parts = chunks. */
+typedef struct {
+  u32 out, a, panels, bias, residual;
+  i32 activation, rows, outputs, inputs, tile_parts, panel_parts;
+} gemm_args;
+
+/* activation(sums + bias) + residual -> out, for one panel of a block of rows. */
+INLINE void finish(const gemm_args *a, float *sums, i32 row, i32 rows, i32 panel) {
+  i32 column = panel * PANEL, width = min_i(PANEL, a->outputs - column);
+  if (a->bias) {
+    float bias[PANEL] = {0};
+    for (i32 i = 0; i < width; i++) bias[i] = F32(a->bias)[column + i];
+    for (i32 r = 0; r < rows; r++)
+      for (i32 i = 0; i < PANEL; i += LANES) store(sums + r * PANEL + i, load(sums + r * PANEL + i) + load(bias + i));
+  }
+  if (a->activation) activate_run(sums, sums, rows * PANEL, a->activation);
+  size at = (size)row * a->outputs + column;
+  float *out = F32(a->out) + at;
+  const float *residual = a->residual ? F32(a->residual) + at : 0;
+  for (i32 r = 0; r < rows; r++, out += a->outputs, sums += PANEL) {
+    if (width == PANEL) {
+      for (i32 i = 0; i < PANEL; i += LANES) store(out + i, residual ? load(sums + i) + load(residual + i) : load(sums + i));
+    } else {
+      for (i32 i = 0; i < width; i++) out[i] = residual ? sums[i] + residual[i] : sums[i];
+    }
+    if (residual) residual += a->outputs;
+  }
+}
+
+/*
+ * out (rows, outputs) = activation(A W^T + bias) + residual; A packed in tiles, W in panels.
+ * Sums of a block of rows and one panel wait in a small array on the stack, so `out` is written once and may be `residual`.
+ */
+KERNEL(gemm) {
+  (void)chunks;
+  const gemm_args *a = words;
+  i32 tiles = tiles_of(a->rows), panels = panels_of(a->outputs);
+  i32 tile_part = chunk / a->panel_parts, panel_part = chunk % a->panel_parts;
+  i32 first_tile = part(tiles, tile_part, a->tile_parts), last_tile = part(tiles, tile_part + 1, a->tile_parts);
+  i32 first_panel = part(panels, panel_part, a->panel_parts), last_panel = part(panels, panel_part + 1, a->panel_parts);
+  float sums[ROW_BLOCK * PANEL] __attribute__((aligned(64)));
+
+  for (i32 block = first_tile; block < last_tile;) {
+    i32 block_row = tile_start(a->rows, block), block_end = block + 1;
+    while (block_end < last_tile && tile_start(a->rows, block_end + 1) - block_row <= ROW_BLOCK) block_end++;
+    i32 block_rows = tile_start(a->rows, block_end) - block_row;
+    for (i32 p = first_panel; p < last_panel; p++) {
+      const float *panel = F32(a->panels) + (size)p * a->inputs * PANEL;
+      i32 step = block_rows > TILE_ROWS ? DEPTH_BLOCK : a->inputs; /* one tile alone gains nothing from staying in cache */
+      for (i32 k = 0; k < a->inputs; k += step) {
+        i32 depth = min_i(step, a->inputs - k);
+        for (i32 t = block, row = block_row; t < block_end; t++) {
+          i32 next = tile_start(a->rows, t + 1), rows = next - row;
+          tile(rows, sums + (row - block_row) * PANEL, F32(a->a) + (size)row * a->inputs + (size)k * rows, panel + (size)k * PANEL, depth, k == 0);
+          row = next;
+        }
+      }
+      finish(a, sums, block_row, block_rows, p);
+    }
+    block = block_end;
+  }
+}

@@ -1,0 +1,118 @@
+/*
+ * What every kernel stands on: number types, the vector type and its few operations, and how arguments are found.
+ * Plain C (gnu11, vector extensions), no libc, no allocation. The same files compile to WebAssembly and natively;
+ * everything that differs between targets is in this header and nowhere else.
+ *
+ * A kernel is `void name(const void *args, i32 chunk, i32 chunks)`. `args` points at its struct of 32-bit words in the heap
+ * (offsets, counts, floats). It does part `chunk` of `chunks` equal parts of its outputs. No sum is ever split between
+ * chunks, so the numbers do not depend on how many chunks there are or on which thread runs them.
+ */
+#ifndef VITRINE_H
+#define VITRINE_H
+
+typedef int i32;
+typedef unsigned u32;
+typedef long long i64;
+typedef unsigned long long u64;
+typedef __SIZE_TYPE__ size;
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Offsets are bytes from the start of the heap: in WebAssembly that is address 0, natively wherever the memory lies. */
+#ifdef __wasm__
+#define HEAP(offset) ((void *)(size)(offset))
+#else
+extern char *vitrine_heap;
+#define HEAP(offset) ((void *)(vitrine_heap + (size)(offset)))
+#endif
+#define F32(offset) ((float *)HEAP(offset))
+#define I32(offset) ((i32 *)HEAP(offset))
+
+/* LANES floats fill one vector. Clang and GCC lower wider vectors than the target has, so LANES follows the target. */
+#ifndef LANES
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX2__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
+#endif
+
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef i32 vi __attribute__((vector_size(4 * LANES)));
+typedef float vfu __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+INLINE vf load(const float *p) { return *(const vfu *)p; }
+INLINE void store(float *p, vf v) { *(vfu *)p = v; }
+INLINE vf splat(float x) { return x - (vf){}; } /* x - 0, not x + 0: keeps -0 */
+INLINE vf select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
+
+/* x * y + z: one rounding where the target can, two in the plain simd128 build. Kernels name it; the compiler never contracts on its own. */
+#if defined(__wasm_relaxed_simd__)
+INLINE vf madd(vf x, vf y, vf z) { return __builtin_wasm_relaxed_madd_f32x4(x, y, z); }
+#elif defined(__AVX512F__)
+#include <immintrin.h>
+INLINE vf madd(vf x, vf y, vf z) { return (vf)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z); }
+#elif defined(__FMA__)
+#include <immintrin.h>
+INLINE vf madd(vf x, vf y, vf z) { return (vf)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z); }
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+INLINE vf madd(vf x, vf y, vf z) { return (vf)vfmaq_f32((float32x4_t)z, (float32x4_t)x, (float32x4_t)y); }
+#else
+INLINE vf madd(vf x, vf y, vf z) { return x * y + z; }
+#endif
+
+/* Both give x when x is not a number, so a NaN is passed on and never hidden. */
+#ifdef __wasm__
+INLINE vf at_least(vf x, vf low) { return __builtin_wasm_pmax_f32x4(x, low); }
+INLINE vf at_most(vf x, vf high) { return __builtin_wasm_pmin_f32x4(x, high); }
+#else
+INLINE vf at_least(vf x, vf low) { return select((vi)(x < low), low, x); }
+INLINE vf at_most(vf x, vf high) { return select((vi)(x > high), high, x); }
+#endif
+INLINE vf larger(vf x, vf y) { return at_least(x, y); }
+INLINE vf absolute(vf x) { return (vf)((vi)x & 0x7fffffff); }
+
+INLINE float sum_lanes(vf v) {
+  float s[LANES];
+  __builtin_memcpy(s, &v, sizeof v);
+  for (i32 width = LANES / 2; width > 0; width /= 2)
+    for (i32 i = 0; i < width; i++) s[i] += s[i + width];
+  return s[0];
+}
+INLINE float max_lanes(vf v) {
+  float m = v[0];
+  for (i32 i = 1; i < LANES; i++) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+/* Any lane of a comparison true? */
+#ifdef __wasm__
+INLINE i32 any(vi mask) { return __builtin_wasm_any_true_v128((signed char __attribute__((vector_size(16))))mask); }
+#else
+INLINE i32 any(vi mask) {
+  i32 bits = 0;
+  for (i32 i = 0; i < LANES; i++) bits |= mask[i];
+  return bits;
+}
+#endif
+
+INLINE i32 min_i(i32 a, i32 b) { return a < b ? a : b; }
+INLINE i32 max_i(i32 a, i32 b) { return a > b ? a : b; }
+INLINE float infinity(void) { return __builtin_inff(); }
+
+/* Where part `chunk` of `chunks` begins when `total` things are shared out as evenly as can be; it ends where chunk + 1 begins. */
+INLINE i32 part(i32 total, i32 chunk, i32 chunks) { return (i32)((i64)total * chunk / chunks); }
+/* The same with borders on multiples of `unit`. */
+INLINE i32 part_of(i32 total, i32 unit, i32 chunk, i32 chunks) { return min_i(total, unit * part((total + unit - 1) / unit, chunk, chunks)); }
+
+/* Weights: panels of 16 outputs, [ceil(outputs / 16)][inputs][16], so one input's 16 weights are one 64-byte line. The same on every target. */
+#define PANEL 16
+#define PANEL_VECTORS (PANEL / LANES)
+INLINE i32 panels_of(i32 outputs) { return (outputs + PANEL - 1) / PANEL; }
+
+#define KERNEL(name) void name(const void *words, i32 chunk, i32 chunks)
+
+#endif

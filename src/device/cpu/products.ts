@@ -1,0 +1,167 @@
+/**
+ * Matrix products on the C kernels of kernels/linear.c: pack the left side into tiles, use or make the right side's panels,
+ * multiply. Also fills matrices and reads them back, since panels are theirs alone.
+ */
+import type { Activation, Kernels, Matrix, MatrixBlock } from "../device.ts";
+import type { Core } from "./core.ts";
+import { floatsAt, matrixAt, panelBytes } from "./memory.ts";
+
+/** As kernels/functions.h numbers them; 0 is none. */
+export const activationNumbers: Readonly<Record<Activation, number>> = { gelu: 1, gelu_new: 2, silu: 3, relu: 4 };
+
+const panel = 16;
+/** Rows of a tile at most, on any target: scratch is sized for it. */
+const rowsOfTile = 16;
+/** A chunk of a product should not be smaller, or packing and starting it shows: rows, panels. */
+const leastRows = 48;
+const leastPanels = 2;
+/** Numbers moved through the heap at a time while a matrix is written or read. */
+const stagingNumbers = 1 << 20;
+
+export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
+  const { heap, index, slot } = core;
+
+  /** Packs x, (rows, depth) or with `turned` (depth, rows), into tiles at `to`. */
+  const packRows = (to: number, x: number, rows: number, depth: number, turned: boolean): void => {
+    const { i32 } = heap;
+    i32[slot] = to;
+    i32[slot + 1] = x;
+    i32[slot + 2] = rows;
+    i32[slot + 3] = depth;
+    core.run(turned ? index.pack_columns : index.pack_rows, core.chunks(rows * depth * 2, rows >>> 3));
+  };
+
+  const multiply = (
+    out: number,
+    tiles: number,
+    panels: number,
+    bias: number,
+    residual: number,
+    activation: Activation | null,
+    rows: number,
+    outputs: number,
+    inputs: number,
+  ): void => {
+    let rowParts = 1;
+    let panelParts = 1;
+    if (core.threads > 1) {
+      const wanted = core.chunks(rows * outputs * inputs, Infinity);
+      if (wanted > 1) {
+        // Rows first: chunks of rows share all panels and read the tiles once; then panels, until there are enough chunks.
+        rowParts = Math.min(wanted, Math.max(1, Math.floor(rows / leastRows)));
+        panelParts = Math.min(Math.ceil(wanted / rowParts), Math.max(1, Math.floor(Math.ceil(outputs / panel) / leastPanels)));
+      }
+    }
+    const { i32 } = heap;
+    i32[slot] = out;
+    i32[slot + 1] = tiles;
+    i32[slot + 2] = panels;
+    i32[slot + 3] = bias;
+    i32[slot + 4] = residual;
+    i32[slot + 5] = activation === null ? 0 : activationNumbers[activation];
+    i32[slot + 6] = rows;
+    i32[slot + 7] = outputs;
+    i32[slot + 8] = inputs;
+    i32[slot + 9] = rowParts;
+    i32[slot + 10] = panelParts;
+    core.run(index.gemm, rowParts * panelParts);
+  };
+
+  return {
+    linear(out, x, weights, bias, activation, residual, rows) {
+      const { outputs, inputs } = weights;
+      const panels = matrixAt(weights);
+      const outAt = floatsAt(out, rows * outputs);
+      const xAt = floatsAt(x, rows * inputs);
+      const biasAt = bias === null ? 0 : floatsAt(bias, outputs);
+      const residualAt = residual === null ? 0 : floatsAt(residual, rows * outputs);
+      let tiles = xAt; // one row is its own tile
+      if (rows > 1) {
+        tiles = core.scratch((rows + rowsOfTile) * inputs * 4);
+        packRows(tiles, xAt, rows, inputs, false);
+      }
+      multiply(outAt, tiles, panels, biasAt, residualAt, activation, rows, outputs, inputs);
+    },
+
+    matmul(out, a, b, M, N, K, transposeA, transposeB, accumulate) {
+      const outAt = floatsAt(out, M * N);
+      const aAt = floatsAt(a, M * K);
+      const bAt = floatsAt(b, K * N);
+      const tileBytes = (M + rowsOfTile) * K * 4;
+      const scratch = core.scratch(tileBytes + panelBytes(N, K) + 64);
+      const panels = Math.ceil((scratch + tileBytes) / 64) * 64;
+      packRows(scratch, aAt, M, K, transposeA);
+      writeBlock(core, panels, K, bAt, transposeB ? K : N, {
+        output: 0,
+        outputs: N,
+        input: 0,
+        inputs: K,
+        order: transposeB ? "outputs-first" : "inputs-first",
+      });
+      multiply(outAt, scratch, panels, 0, accumulate ? outAt : 0, null, M, N, K);
+    },
+  };
+}
+
+/** Packs a block that lies at `from`, its rows `stride` numbers apart, into the panels at `matrix`. */
+function writeBlock(core: Core, matrix: number, matrixInputs: number, from: number, stride: number, block: MatrixBlock): void {
+  const { heap, index, slot } = core;
+  const { i32 } = heap;
+  i32[slot] = matrix;
+  i32[slot + 1] = matrixInputs;
+  i32[slot + 2] = from;
+  i32[slot + 3] = stride;
+  i32[slot + 4] = block.output;
+  i32[slot + 5] = block.outputs;
+  i32[slot + 6] = block.input;
+  i32[slot + 7] = block.inputs;
+  core.run(
+    block.order === "outputs-first" ? index.pack_outputs_first : index.pack_inputs_first,
+    core.chunks(block.outputs * block.inputs, Math.ceil(block.outputs / panel)),
+  );
+}
+
+/** `Device.writeMatrix` for a block that was checked: through a small staging area, some rows of the block at a time. */
+export function writeMatrix(core: Core, matrix: Matrix, values: Float32Array, block: MatrixBlock): void {
+  const at = matrixAt(matrix);
+  const outputsFirst = block.order === "outputs-first";
+  const width = outputsFirst ? block.inputs : block.outputs;
+  const height = outputsFirst ? block.outputs : block.inputs;
+  const step = stepOf(width);
+  if (width === 0) return;
+  for (let row = 0; row < height; row += step) {
+    const rows = Math.min(step, height - row);
+    const staging = core.scratch(4 * rows * width);
+    core.heap.f32.set(values.subarray(row * width, (row + rows) * width), staging / 4);
+    const part = outputsFirst ? { ...block, output: block.output + row, outputs: rows } : { ...block, input: block.input + row, inputs: rows };
+    writeBlock(core, at, matrix.inputs, staging, width, part);
+  }
+}
+
+/** `Device.readMatrix` for rows that were checked. */
+export function readMatrix(core: Core, matrix: Matrix, output: number, outputs: number): Float32Array {
+  const { heap, index, slot } = core;
+  const { inputs } = matrix;
+  const result = new Float32Array(outputs * inputs);
+  const at = matrixAt(matrix);
+  const step = stepOf(inputs);
+  for (let row = 0; row < outputs; row += step) {
+    const rows = Math.min(step, outputs - row);
+    const staging = core.scratch(4 * rows * inputs);
+    const { i32 } = heap;
+    i32[slot] = staging;
+    i32[slot + 1] = at;
+    i32[slot + 2] = inputs;
+    i32[slot + 3] = output + row;
+    i32[slot + 4] = rows;
+    core.run(index.unpack, core.chunks(rows * inputs, rows));
+    result.set(heap.f32.subarray(staging / 4, staging / 4 + rows * inputs), row * inputs);
+  }
+  return result;
+}
+
+/** Rows of `width` numbers to stage at a time: whole panels where there are several. */
+function stepOf(width: number): number {
+  const rows = Math.max(1, Math.floor(stagingNumbers / Math.max(1, width)));
+  return rows < panel ? rows : rows - (rows % panel);
+}

@@ -1,0 +1,166 @@
+/**
+ * From a checkpoint to a loaded model: config.json and named tensors in, a LanguageModel out.
+ * Tensors are read in blocks straight into the device's matrices, so no second copy of the weights ever exists.
+ * How files become a TensorSource is formats/'s business; what config.json may say, config-file.ts's.
+ */
+import { bytesPerElement } from "../base/dtype.ts";
+import { FormatError, VitrineError } from "../base/errors.ts";
+import { elements, sameShape, showShape } from "../base/shape.ts";
+import type { Device } from "../device/device.ts";
+import type { TensorInfo, TensorSource } from "../formats/tensor-source.ts";
+import type { ModelConfig } from "./config.ts";
+import { readConfig } from "./config-file.ts";
+import { familyOf } from "./families.ts";
+import type { Family } from "./family.ts";
+import type { LanguageModel } from "./model.ts";
+import type { Parameter } from "./parameters.ts";
+import { Transformer } from "./transformer.ts";
+import { allocateWeights } from "./weights.ts";
+import type { ModelWeights } from "./weights.ts";
+
+export interface LoadOptions {
+  /** Numbers loaded so far, of all. Called after every block. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** One line about something odd but harmless, for example tensors nobody needs. */
+  readonly onWarning?: (message: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Numbers read at once: 8 MB of fp32. */
+const BLOCK = 2 ** 21;
+
+/**
+ * Loads a model from a parsed config.json and its tensors. Does not close the source.
+ * Throws FormatError for an unsupported architecture, and when config and tensors disagree: missing, surplus or misshapen tensors.
+ */
+export async function loadLanguageModel(
+  configJson: unknown,
+  weights: TensorSource,
+  device: Device,
+  options: LoadOptions = {},
+): Promise<LanguageModel> {
+  return loadWeights(readConfig(configJson), weights, device, options);
+}
+
+/** The same for a config already read. */
+export async function loadWeights(config: ModelConfig, source: TensorSource, device: Device, options: LoadOptions = {}): Promise<LanguageModel> {
+  const family = familyOf(config);
+  const parameters = family.parameters(config);
+  const infos = parameters.map((parameter) => findTensor(config, family, source, parameter)); // all checked before anything is allocated
+  refuseSurplus(config, family, source, parameters, new Set(infos.map(({ name }) => name)), options);
+
+  const total = parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
+  let done = 0;
+  const weights = allocateWeights(device, config, family.layout);
+  try {
+    for (const [i, parameter] of parameters.entries())
+      await readInto(device, weights, parameter, source, infos[i].name, (count) => {
+        if (options.signal?.aborted) throw new VitrineError(`${source.name}: loading was stopped`, { blame: "work", cause: options.signal.reason });
+        options.onProgress?.((done += count), total);
+      });
+    return new Transformer(config, device, weights);
+  } catch (error) {
+    weights.dispose();
+    throw error;
+  }
+}
+
+/** The file's tensor for a parameter, under its full name or without the family's prefix; checked. */
+function findTensor(config: ModelConfig, family: Family, source: TensorSource, { name, shape }: Parameter): TensorInfo {
+  const info = source.tensors.get(name) ?? source.tensors.get(withoutPrefix(family, name));
+  if (!info) throw new FormatError(missing(config, family, source, name, showShape(shape)));
+  if (!(info.dtype in bytesPerElement))
+    throw new FormatError(`${source.name}: tensor ${info.name} is ${info.dtype}, expected F32, F16 or BF16; use a checkpoint that is not quantised`);
+  if (!sameShape(info.shape, shape))
+    throw new FormatError(
+      `${source.name}: tensor ${info.name} is ${showShape(info.shape)}, but config.json makes it ${showShape(shape)}; ${misshapen(info, shape)}`,
+    );
+  return info;
+}
+
+function missing(config: ModelConfig, family: Family, source: TensorSource, name: string, shape: string): string {
+  const what = `${source.name}: tensor ${name} ${shape} is missing`;
+  if (name === "lm_head.weight") return `${what}; if the unembedding is the embedding itself, set "tie_word_embeddings": true in config.json`;
+  const layers = layerCount(family, source);
+  if (layers === 0) return `${what}, and so are all blocks of a ${config.modelType} model; do the weights and config.json belong together?`;
+  if (layers !== config.layers) return `${what}: config.json says ${config.layers} layers, the weights have ${layers}; take both from the same model`;
+  return `${what}; is the download complete, and does config.json belong to these weights?`;
+}
+
+function misshapen(info: TensorInfo, expected: readonly number[]): string {
+  if (sameShape(info.shape, [...expected].reverse())) return "it is transposed: were the weights converted from another format?";
+  return "take config.json and weights from the same model";
+}
+
+/**
+ * Tensors nobody asked for. Inside the blocks they would change the computation, so they are an error;
+ * elsewhere (a classifier's head) they are named in a warning; leftovers of old versions are passed over.
+ */
+function refuseSurplus(
+  config: ModelConfig,
+  family: Family,
+  source: TensorSource,
+  parameters: readonly Parameter[],
+  used: ReadonlySet<string>,
+  options: LoadOptions,
+): void {
+  const expected = new Set(parameters.map(({ name }) => name));
+  const surplus = [...source.tensors.keys()].filter((name) => !used.has(name) && !family.ignored.test(name));
+  const inBlock = surplus.find((name) => withoutPrefix(family, name).startsWith(family.blocks));
+  if (inBlock !== undefined) {
+    const layers = layerCount(family, source);
+    if (layers > config.layers)
+      throw new FormatError(
+        `${source.name}: has ${layers} layers (${inBlock}), but config.json says ${config.layers}; take both from the same model`,
+      );
+    const twice = expected.has(family.prefix + inBlock)
+      ? "it is there twice, with and without its prefix"
+      : "the model would not be the one its authors trained";
+    throw new FormatError(`${source.name}: tensor ${inBlock} has no place in a ${config.modelType} model as config.json describes it; ${twice}`);
+  }
+  if (surplus.length > 0) {
+    const shown = surplus.slice(0, 5).join(", ") + (surplus.length > 5 ? `, and ${surplus.length - 5} more` : "");
+    options.onWarning?.(`${source.name}: ignored ${surplus.length} tensors that a ${config.modelType} language model does not use: ${shown}`);
+  }
+}
+
+/** One more than the highest layer number among the tensor names. */
+function layerCount(family: Family, source: TensorSource): number {
+  let count = 0;
+  for (const name of source.tensors.keys()) {
+    const bare = withoutPrefix(family, name);
+    if (bare.startsWith(family.blocks)) count = Math.max(count, Number.parseInt(bare.slice(family.blocks.length), 10) + 1 || 0);
+  }
+  return count;
+}
+
+function withoutPrefix(family: Family, name: string): string {
+  return name.startsWith(family.prefix) ? name.slice(family.prefix.length) : name;
+}
+
+/** Reads a tensor in blocks of whole file rows into its place. */
+async function readInto(
+  device: Device,
+  weights: ModelWeights,
+  { shape, place }: Parameter,
+  source: TensorSource,
+  name: string,
+  loaded: (count: number) => void,
+): Promise<void> {
+  const width = shape.length === 2 ? shape[1] : 1;
+  const step = Math.max(1, Math.floor(BLOCK / width));
+  for (let row = 0; row < shape[0]; row += step) {
+    const rows = Math.min(step, shape[0] - row);
+    const values = await source.read(name, row * width, (row + rows) * width);
+    if (place.kind === "vector") device.write(place.of(weights).buffer, values, place.at + row);
+    else
+      device.writeMatrix(
+        place.of(weights),
+        values,
+        place.order === "outputs-first"
+          ? { output: place.at + row, outputs: rows, input: 0, inputs: width, order: place.order }
+          : { output: place.at, outputs: width, input: row, inputs: rows, order: place.order },
+      );
+    loaded(values.length);
+  }
+}
