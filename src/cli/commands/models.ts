@@ -1,0 +1,43 @@
+/**
+ * `vitrine models`: what `--model` can name on this machine, and which of it can be run.
+ */
+import { Command } from "commander";
+import type { Run } from "../main.ts";
+import type { ListedModel } from "../models.ts";
+import { bytes } from "../numbers.ts";
+import type { Session } from "../session.ts";
+import { drawTable } from "../table.ts";
+
+const examples = `
+Examples:
+  vitrine models
+  vitrine models --json
+  vitrine pull HuggingFaceTB/SmolLM-135M   to get one more`;
+
+export function modelsCommand(run: Run): Command {
+  return new Command("models")
+    .summary("list the models that are here")
+    .description("Lists the models that came with Vitrine and those in the hub cache, with their size and whether they can be run.")
+    .option("--json", "JSON Lines: one model a line (docs/json.md)")
+    .addHelpText("after", examples)
+    .action((flags: { readonly json?: boolean }) => run((session) => listAll(session, flags.json === true)));
+}
+
+const sources: Readonly<Record<ListedModel["source"], string>> = { embedded: "came with Vitrine", cache: "pulled", nearby: "lies beside the clone" };
+
+async function listAll(session: Session, asJson: boolean): Promise<number> {
+  const models = await session.models.list(session.io.env);
+  const { out } = session;
+  if (asJson) {
+    for (const model of models) await out.line(JSON.stringify({ type: "model", ...model, architecture: model.architecture ?? null }));
+    return 0;
+  }
+  if (models.length === 0) {
+    await out.line("No models here yet. vitrine pull ORG/NAME fetches one; --model DIR uses a folder you have.");
+    return 0;
+  }
+  const rows = models.map(({ name, source, architecture, bytes: size, loadable, why }) => [name, architecture ?? "?", bytes(size), sources[source], loadable ? "yes" : `no: ${why}`]);
+  const columns = [{ title: "model" }, { title: "architecture" }, { title: "size", align: "right" }, { title: "where" }, { title: "runs" }] as const;
+  for (const line of drawTable(columns, rows, out.terminal)) await out.line(line);
+  return 0;
+}

@@ -1,0 +1,28 @@
+/**
+ * What a bare `npm start` does: the main job, on the model at hand, with every distribution on show, and where to go from there.
+ */
+import { interrupted } from "../errors.ts";
+import type { Session } from "../session.ts";
+import { generate } from "./generate.ts";
+
+const prompt = "Once upon a time";
+
+/** Watched by a person it takes its time; through a pipe it runs at full speed. */
+const pace = 0.12;
+
+export async function start(session: Session): Promise<number> {
+  const { out } = session;
+  const { paint, isTTY } = out.terminal;
+  await out.line(paint.bold("Vitrine: a GPT in a glass case."));
+  await out.line("A model reads a text, gives every token of its vocabulary a probability to come next,");
+  await out.line("and one of them is drawn. Then it reads the longer text, and so on:\n");
+  const code = await generate(session, prompt, { temperature: 0.8, maxTokens: 60, show: 8, seed: 7, pace: isTTY ? pace : 0, echo: true });
+  if (code === interrupted || out.gone.aborted) return code;
+  await out.write(`
+${paint.bold("What to try next:")}
+  npm start -- generate "${prompt}" --temperature 0 --show 12   always the favourite: the same story every time
+  npm start -- generate "${prompt}" --temperature 3 --show 12   flat bars, wild words
+  npm start -- params gpt3                                      where 175 billion weights are
+`);
+  return code;
+}

@@ -1,0 +1,184 @@
+/**
+ * `--json`: one JSON object a line, documented in docs/json.md and kept stable. Fields may be added, never changed or taken away.
+ * Here is how each is made; which command writes which, and when, is commands/.
+ */
+import type { EndReason, GenerateEnd, ScoredStep, Step } from "../engine/engine.ts";
+import type { Tally, TallyRow } from "../model/tally.ts";
+import type { Token, Tokenizer } from "../tokenizer/tokenizer.ts";
+import { hexBytes } from "./visible.ts";
+
+export interface JsonToken {
+  readonly id: number;
+  readonly text: string;
+}
+
+export interface JsonCandidate extends JsonToken {
+  /** null: -Infinity, which JSON cannot say. */
+  readonly logit: number | null;
+  readonly probability: number;
+}
+
+export interface PromptLine {
+  readonly type: "prompt";
+  readonly text: string;
+  readonly tokens: readonly JsonToken[];
+  readonly model: string;
+  readonly seed: number;
+}
+
+export interface StepLine {
+  readonly type: "step";
+  /** Position in the whole text; the prompt's tokens are counted. */
+  readonly index: number;
+  readonly id: number;
+  readonly text: string;
+  readonly probability: number;
+  readonly logprob: number;
+  readonly rank: number;
+  readonly sampledFrom: number;
+  readonly top: readonly JsonCandidate[];
+  /** Mass not in `top`. */
+  readonly rest: number;
+  /** Only where tokens fell out of the context. */
+  readonly dropped?: readonly JsonToken[];
+}
+
+export interface GenerateEndLine {
+  readonly type: "end";
+  readonly reason: EndReason;
+  readonly text: string;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly tokensPerSecond: number;
+  readonly promptTokens: number;
+  readonly promptSeconds: number;
+}
+
+export interface ScoreLine {
+  readonly type: "score";
+  readonly index: number;
+  readonly id: number;
+  readonly text: string;
+  /** null for the first token, which nothing predicts. */
+  readonly probability: number | null;
+  readonly logprob: number | null;
+  readonly rank: number | null;
+  readonly top: readonly JsonCandidate[];
+  readonly rest: number | null;
+}
+
+export interface ScoreEndLine {
+  readonly type: "end";
+  readonly reason: "done" | "aborted";
+  readonly tokens: number;
+  /** Tokens that had a prediction: the loss is their mean. */
+  readonly scored: number;
+  /** Mean of -ln p; null when nothing was scored. */
+  readonly loss: number | null;
+  readonly perplexity: number | null;
+  readonly bitsPerByte: number | null;
+  readonly seconds: number;
+}
+
+export interface TokenLine extends JsonToken {
+  readonly type: "token";
+  readonly index: number;
+  /** Hexadecimal, without spaces; "" for a special token. */
+  readonly bytes: string;
+  readonly special: boolean;
+}
+
+export interface MergesLine {
+  readonly type: "merges";
+  /** Number of the piece of text that is merged by itself. */
+  readonly index: number;
+  readonly steps: readonly { readonly pieces: readonly string[]; readonly at: number; readonly rank: number }[];
+}
+
+export interface TokenEndLine {
+  readonly type: "end";
+  readonly tokens: number;
+  /** UTF-16 units, as JavaScript counts. */
+  readonly characters: number;
+  readonly bytes: number;
+}
+
+export interface TallyLine {
+  readonly type: "tally";
+  readonly model: string;
+  readonly rule: Tally["rule"];
+  readonly rows: readonly TallyRow[];
+  readonly weights: number;
+  readonly matrices: number;
+  /** Numbers in the checkpoint's files, where one was counted. */
+  readonly stored?: number;
+}
+
+export function jsonToken({ id, text }: Token): JsonToken {
+  return { id, text };
+}
+
+export function promptLine(text: string, tokens: readonly Token[], model: string, seed: number): PromptLine {
+  return { type: "prompt", text, tokens: tokens.map(jsonToken), model, seed };
+}
+
+export function stepLine(step: Step, show: number, tokenizer: Tokenizer): StepLine {
+  return {
+    type: "step",
+    index: step.position,
+    id: step.token.id,
+    text: step.token.text,
+    probability: step.probability,
+    logprob: step.logprob,
+    rank: step.rank,
+    sampledFrom: step.sampledFrom,
+    ...topOf(step, show, tokenizer),
+    ...(step.dropped.length > 0 ? { dropped: step.dropped.map(jsonToken) } : {}),
+  };
+}
+
+function topOf({ distribution }: Step, show: number, tokenizer: Tokenizer): { top: JsonCandidate[]; rest: number } {
+  const top = distribution.top(show).map(({ id, logit, probability }) => ({ id, text: tokenizer.token(id).text, logit: Number.isFinite(logit) ? logit : null, probability }));
+  return { top, rest: distribution.rest(show) };
+}
+
+export function generateEndLine(end: GenerateEnd): GenerateEndLine {
+  return {
+    type: "end",
+    reason: end.reason,
+    text: end.text,
+    tokens: end.tokens,
+    seconds: end.seconds,
+    tokensPerSecond: perSecond(end.tokens, end.seconds),
+    promptTokens: end.promptTokens,
+    promptSeconds: end.promptSeconds,
+  };
+}
+
+export function perSecond(count: number, seconds: number): number {
+  return seconds > 0 ? count / seconds : 0;
+}
+
+export function scoreLine(step: ScoredStep, show: number, tokenizer: Tokenizer): ScoreLine {
+  const { position: index, token } = step;
+  const known = "probability" in step;
+  return {
+    type: "score",
+    index,
+    id: token.id,
+    text: token.text,
+    probability: known ? step.probability : null,
+    logprob: known ? step.logprob : null,
+    rank: known ? step.rank : null,
+    ...(known ? topOf(step, show, tokenizer) : { top: [], rest: null }),
+  };
+}
+
+export function tokenLine(index: number, token: Token): TokenLine {
+  return { type: "token", index, id: token.id, text: token.text, bytes: hexBytes(token.bytes).replaceAll(" ", "").toLowerCase(), special: token.special };
+}
+
+export function tallyLine(tally: Tally, stored?: number): TallyLine {
+  const { name: model, rule, rows, weights, matrices } = tally;
+  return { type: "tally", model, rule, rows, weights, matrices, ...(stored === undefined ? {} : { stored }) };
+}

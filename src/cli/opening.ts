@@ -1,0 +1,24 @@
+/**
+ * Opening a model for a command, with a progress line when it takes long.
+ */
+import type { Engine } from "../engine/engine.ts";
+import type { ModelFlags } from "./options.ts";
+import { Progress } from "./progress.ts";
+import type { Session } from "./session.ts";
+
+export async function openEngine(session: Session, flags: ModelFlags): Promise<Engine> {
+  const progress = new Progress(session.talk, { title: "loading the model", unit: "weights" });
+  try {
+    return await session.models.open({
+      ...flags,
+      onProgress: (done, total) => progress.update({ done, total }),
+      onNote: (text) => {
+        progress.clear();
+        void session.hint(text);
+      },
+      signal: session.stop,
+    });
+  } finally {
+    progress.clear();
+  }
+}

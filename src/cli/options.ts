@@ -1,0 +1,94 @@
+/**
+ * Flags that several commands share, and reading their values: a number in its range, an id with its bias, a stop string.
+ * Each reader throws a VitrineError that says what was expected.
+ */
+import { Option } from "commander";
+import type { Command } from "commander";
+import type { ModelInfo } from "../engine/engine.ts";
+import { nearest, quoted, VitrineError } from "../base/errors.ts";
+
+export interface Range {
+  readonly least?: number;
+  readonly most?: number;
+  readonly whole?: boolean;
+  /** What else may help, said after the expectation. */
+  readonly hint?: string;
+}
+
+/** A reader for a numeric flag. */
+export function numberIn(flag: string, range: Range): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    const { least = -Infinity, most = Infinity, whole = false } = range;
+    if (Number.isFinite(value) && value >= least && value <= most && (!whole || Number.isSafeInteger(value))) return value;
+    throw new VitrineError(`${flag} is ${quoted(text)}; expected ${expectation(range)}${range.hint === undefined ? "" : `; ${range.hint}`}`);
+  };
+}
+
+function expectation({ least, most, whole }: Range): string {
+  const kind = whole ? "a whole number" : "a number";
+  if (least !== undefined && most !== undefined) return `${kind} from ${least} to ${most}`;
+  if (least !== undefined) return `${kind} of at least ${least}`;
+  return most === undefined ? kind : `${kind} of at most ${most}`;
+}
+
+/** A reader for a flag with a few possible words. */
+export function oneOf(flag: string, words: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (words.includes(text)) return text;
+    const meant = nearest(text, words);
+    throw new VitrineError(`${flag} is ${quoted(text)}; expected ${listed(words)}${meant === undefined ? "" : `; did you mean ${meant}?`}`);
+  };
+}
+
+function listed(words: readonly string[]): string {
+  return words.length === 1 ? words[0] : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+/** What can only be known once the model is open. */
+export function checkContext(context: number | undefined, { name, contextLength }: ModelInfo): void {
+  if (context === undefined || context <= contextLength) return;
+  throw new VitrineError(`--context is ${context}, and ${name} has only ${contextLength} positions; leave it out or give at most ${contextLength}`);
+}
+
+/** `--logit-bias 262=-100`, repeatable. */
+export function readBias(text: string, earlier: Readonly<Record<number, number>> = {}): Record<number, number> {
+  const match = /^\s*(\d+)\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*$/i.exec(text);
+  if (match === null) {
+    throw new VitrineError(`--logit-bias is ${quoted(text)}; expected ID=BIAS with a token's id (vitrine tokenize shows it), for example 262=-100 to forbid it`);
+  }
+  return { ...earlier, [Number(match[1])]: Number(match[2]) };
+}
+
+const stopEscapes: Readonly<Record<string, string>> = { "\\n": "\n", "\\t": "\t", "\\r": "\r", "\\\\": "\\" };
+
+/** `--stop TEXT`, repeatable; \n, \t and \\ are understood, since shells make real line breaks hard to type. */
+export function readStop(text: string, earlier: readonly string[] = []): string[] {
+  const stop = text.replace(/\\[nrt\\]/g, (escape) => stopEscapes[escape]);
+  if (stop === "") throw new VitrineError('--stop is ""; expected the text that ends generation, for example --stop "\\n\\n"');
+  return [...earlier, stop];
+}
+
+const modelHelp = "a model folder, an embedded name, or a pulled ORG/NAME[@REV] (default: the embedded model)";
+const deviceNames: readonly string[] = ["auto", "wasm", "reference"];
+
+export interface ModelFlags {
+  readonly model?: string;
+  readonly device?: string;
+  readonly threads?: number;
+}
+
+export function addModelFlags(command: Command): Command {
+  return command
+    .addOption(new Option("-m, --model <model>", modelHelp))
+    .addOption(new Option("--device <name>", "what computes: wasm (fast, the default) or reference (plain TypeScript)").argParser(oneOf("--device", deviceNames)))
+    .addOption(new Option("--threads <n>", "how many threads (default: chosen for this machine)").argParser(numberIn("--threads", { least: 1, most: 1024, whole: true })));
+}
+
+export interface TextFlags {
+  readonly file?: string;
+}
+
+export function addFileFlag(command: Command, what: string): Command {
+  return command.addOption(new Option("-f, --file <path>", `read ${what} from a file (one line break at its end is left out)`));
+}
