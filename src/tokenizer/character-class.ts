@@ -20,7 +20,7 @@ function classify(codePoint: number): number {
   return /^\p{White_Space}$/u.test(character) ? SPACE : OTHER;
 }
 
-export function classOf(codePoint: number): number {
+function classOf(codePoint: number): number {
   return classes[codePoint] || (classes[codePoint] = classify(codePoint));
 }
 

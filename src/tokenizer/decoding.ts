@@ -18,7 +18,10 @@ export interface Decoding {
 
 export const byteLevelDecoding: Decoding = { bytesOf: unspell, stripsSpace: false };
 
-/** `json` is tokenizer.json's `decoder`. Undefined when it is a combination only the library knows. */
+/**
+ * `json` is tokenizer.json's `decoder`. Undefined when it is a combination only the library knows.
+ * A byte-level file that names none is decoded by bytes all the same: joining its pieces with spaces, as the format has it, helps nobody.
+ */
 export function decodingOf(json: unknown, where: string, byteLevel: boolean): Decoding | undefined {
   const steps = json === null || json === undefined ? [] : flatten(json, where);
   const kinds = steps.map((step) => step.type).join(" ");

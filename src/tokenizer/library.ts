@@ -5,7 +5,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { FormatError, VitrineError, quoted } from "../base/errors.ts";
 import { arrayField, objectField, textField, vocabularyField, wrong } from "./fields.ts";
-import { templateOf } from "./template.ts";
+import { checkTemplate, templateOf } from "./template.ts";
 import { endIds, hintedTemplate } from "./hints.ts";
 import { utf8Bytes } from "./utf8.ts";
 import { Vocabulary, addedTokens } from "./vocabulary.ts";
@@ -28,6 +28,7 @@ export function libraryTokenizer(json: Fields, file: string, hints: TokenizerHin
     const { type } = objectField(json.post_processor, `${file}: post_processor`);
     throw wrong(`${file}: post_processor.type`, type, "TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel or a Sequence of them");
   }
+  checkTemplate(template, vocabulary.size, `${file}: post_processor`);
   // The template is ours; and special tokens can be meant literally only by a tokenizer that does not know them.
   const whole = { normalizer: null, pre_tokenizer: null, decoder: null, ...json, added_tokens: json.added_tokens ?? [], post_processor: null };
   const literal = { ...whole, added_tokens: (whole.added_tokens as Fields[]).filter((token) => token.special !== true) };

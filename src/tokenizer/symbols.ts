@@ -86,6 +86,6 @@ export function characterSymbols(vocabulary: Vocabulary, unknown: UnknownRule, b
   return { symbols, isUnknown };
 }
 
-export function noToken(what: string): VitrineError {
+function noToken(what: string): VitrineError {
   return new VitrineError(`encode: the vocabulary has no token for ${what} and none for unknown text; leave it out or use a model that knows it`);
 }

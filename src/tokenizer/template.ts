@@ -61,3 +61,11 @@ function templateProcessing(fields: Readonly<Record<string, unknown>>, where: st
 function pairId(value: unknown, where: string): number {
   return idField(arrayField(value, where)[1], `${where}[1]`);
 }
+
+/** Throws FormatError when an id of the template is outside the vocabulary. */
+export function checkTemplate({ before, after }: Template, vocabularySize: number, where: string): void {
+  for (const id of [...before, ...after]) {
+    if (id >= vocabularySize)
+      throw new FormatError(`${where}: puts id ${id} around texts, but the vocabulary ends at ${vocabularySize - 1}; fetch the file again`);
+  }
+}

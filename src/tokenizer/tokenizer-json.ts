@@ -15,13 +15,12 @@ import { normalizersOf } from "./normalizer.ts";
 import { preTokenizerOf } from "./pre-tokenizer.ts";
 import { cutAtSeams } from "./seams.ts";
 import { byteSymbols, byteToken, characterSymbols } from "./symbols.ts";
-import { templateOf } from "./template.ts";
+import { checkTemplate, templateOf } from "./template.ts";
 import { utf8Text } from "./utf8.ts";
 import { Vocabulary, addedTokens } from "./vocabulary.ts";
 import type { BpeTokenizerParts } from "./bpe-tokenizer.ts";
 import type { TokenizerHints } from "./hints.ts";
 import type { MergeRules } from "./merge-rules.ts";
-import type { Template } from "./template.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import type { UnknownRule } from "./symbols.ts";
 
@@ -51,7 +50,7 @@ function bpeFromJson(fields: Readonly<Record<string, unknown>>, file: string, hi
 
   const ids = vocabularyField(model.vocab, `${file}: model.vocab`);
   const vocabulary = new Vocabulary(ids, addedTokens(fields.added_tokens, `${file}: added_tokens`), `${file}: added_tokens`);
-  checkTemplate(template, vocabulary, `${file}: post_processor`);
+  checkTemplate(template, vocabulary.size, `${file}: post_processor`);
   const lines = mergeLines(model.merges, `${file}: model.merges`);
   const { bosId, eosId } = endIds(vocabulary, template, hints);
   return assembleBpe({
@@ -80,7 +79,7 @@ function isAbsent(value: unknown): boolean {
 /** A merge rule as its file spells it. */
 export type MergeLine = readonly [left: string, right: string];
 
-export interface BpeModelParts {
+interface BpeModelParts {
   /** The model's own vocabulary, without added tokens. */
   readonly ids: ReadonlyMap<string, number>;
   readonly lines: readonly MergeLine[];
@@ -161,11 +160,4 @@ function mergeLines(value: unknown, where: string): MergeLine[] {
 function unknownRule(model: Readonly<Record<string, unknown>>, vocabulary: Vocabulary, where: string): UnknownRule {
   const token = model.unk_token === undefined || model.unk_token === null ? undefined : textField(model.unk_token, `${where}.unk_token`);
   return { id: token === undefined ? undefined : vocabulary.idOf(token), fuse: booleanField(model.fuse_unk, `${where}.fuse_unk`, false) };
-}
-
-function checkTemplate({ before, after }: Template, vocabulary: Vocabulary, where: string): void {
-  for (const id of [...before, ...after]) {
-    if (id >= vocabulary.size)
-      throw new FormatError(`${where}: puts id ${id} around texts, but the vocabulary ends at ${vocabulary.size - 1}; fetch the file again`);
-  }
 }

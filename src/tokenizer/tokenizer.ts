@@ -19,7 +19,10 @@ export interface EncodeOptions {
   readonly special?: boolean;
 }
 
-/** One step of byte-pair encoding: `pieces` after the merge, which joined pieces[at] from two parts by the rule of this rank. */
+/**
+ * One step of byte-pair encoding: `pieces` after the merge, which joined pieces[at] from two parts by the rule of this rank.
+ * Pieces are in the vocabulary's own spelling ("Ġthe"); `idOf` and `token` make them readable.
+ */
 export interface MergeStep {
   readonly pieces: readonly string[];
   /** Index in `pieces` of the freshly joined piece; -1 for the starting point. */
