@@ -79,12 +79,18 @@ export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<numbe
   }
 }
 
-export const rows = fc.integer({ min: 1, max: 20 });
-export const width = fc.integer({ min: 1, max: 70 });
-export const seed = fc.integer({ min: 0, max: 1e6 });
+export const rows: fc.Arbitrary<number> = fc.integer({ min: 1, max: 20 });
+export const width: fc.Arbitrary<number> = fc.integer({ min: 1, max: 70 });
+export const seed: fc.Arbitrary<number> = fc.integer({ min: 0, max: 1e6 });
+
+export interface AttentionCase extends Omit<AttentionSizes, "past" | "scale"> {
+  readonly past: readonly number[];
+  readonly S: number;
+  readonly seed: number;
+}
 
 /** Attention sizes with several sequences, grouped heads, windows and pasts of every kind. */
-export const attentionCase = fc
+export const attentionCase: fc.Arbitrary<AttentionCase> = fc
   .record({
     B: fc.integer({ min: 1, max: 3 }),
     T: fc.integer({ min: 1, max: 9 }),
@@ -101,7 +107,6 @@ export const attentionCase = fc
     const S = Math.max(...pasts) + rest.T;
     return { ...rest, H: rest.KV * group, past: pasts, S, capacity: S + spare };
   });
-export type AttentionCase = typeof attentionCase extends fc.Arbitrary<infer C> ? C : never;
 
 /** q and caches of a case; what no query may see is NaN, as memory never written may be. */
 export function attentionInputs(

@@ -8,8 +8,6 @@ import type { JsonObject } from "../base/json.ts";
 import type { Activation } from "../device/device.ts";
 import type { ModelConfig, RotaryConfig } from "./config.ts";
 
-/** config.json's model types that can be loaded, for messages and help. */
-export const supportedModelTypes: readonly string[] = ["gpt2", "llama", "mistral", "qwen2", "qwen3"];
 const SUPPORTED = "gpt2, llama (also SmolLM and TinyLlama), mistral, qwen2, qwen3";
 
 /** What the Llama family's model types take for granted. A name in quotes is the field of config.json that decides. */

@@ -11,6 +11,14 @@ function number(layer: number, b: number, h: number, position: number, d: number
   return 1e5 * layer + 1e4 * b + 1e3 * h + 10 * position + d;
 }
 
+/** A whole cache of two sequences and three heads; 0 where nothing is held. */
+function contents(layer: number, room: number, lengths: readonly number[]): Float32Array {
+  return Float32Array.from({ length: 2 * 3 * room * 2 }, (_, i) => {
+    const [b, h, position, d] = [Math.floor(i / (6 * room)), Math.floor(i / (2 * room)) % 3, Math.floor(i / 2) % room, i % 2];
+    return position < lengths[b] ? number(layer, b, h, position, d) : 0;
+  });
+}
+
 const shape = { layers: 2, kvHeads: 3, headDimension: 2 };
 
 describe("a key/value cache", () => {
@@ -23,11 +31,6 @@ describe("a key/value cache", () => {
 
     // Sequence 0 holds 64 positions, sequence 1 holds 3: every number says layer, sequence, head and position.
     cache.advance([64, 3]);
-    const contents = (layer: number, room: number, lengths: readonly number[]): Float32Array =>
-      Float32Array.from({ length: 2 * 3 * room * 2 }, (_, i) => {
-        const [b, h, position, d] = [Math.floor(i / (6 * room)), Math.floor(i / (2 * room)) % 3, Math.floor(i / 2) % room, i % 2];
-        return position < lengths[b] ? number(layer, b, h, position, d) : 0;
-      });
     for (const layer of [0, 1]) {
       device.write(cache.keys(layer), contents(layer, 64, [64, 3]));
       device.write(cache.values(layer), contents(layer + 2, 64, [64, 3]));

@@ -44,17 +44,13 @@ export async function loadLanguageModel(
 
 /** The same for a config already read. */
 export async function loadWeights(config: ModelConfig, source: TensorSource, device: Device, options: LoadOptions = {}): Promise<LanguageModel> {
-  const family = familyOf(config);
-  const parameters = family.parameters(config);
-  const infos = parameters.map((parameter) => findTensor(config, family, source, parameter)); // all checked before anything is allocated
-  refuseSurplus(config, family, source, parameters, new Set(infos.map(({ name }) => name)), options);
-
-  const total = parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
+  const matched = matchTensors(config, source, options.onWarning); // all checked before anything is allocated
+  const total = matched.reduce((sum, { parameter }) => sum + elements(parameter.shape), 0);
   let done = 0;
-  const weights = allocateWeights(device, config, family.layout);
+  const weights = allocateWeights(device, config, familyOf(config).layout);
   try {
-    for (const [i, parameter] of parameters.entries())
-      await readInto(device, weights, parameter, source, infos[i].name, (count) => {
+    for (const { parameter, tensor } of matched)
+      await readInto(device, weights, parameter, source, tensor.name, (count) => {
         if (options.signal?.aborted) throw new VitrineError(`${source.name}: loading was stopped`, { blame: "work", cause: options.signal.reason });
         options.onProgress?.((done += count), total);
       });
@@ -63,6 +59,23 @@ export async function loadWeights(config: ModelConfig, source: TensorSource, dev
     weights.dispose();
     throw error;
   }
+}
+
+/** A parameter of a model, and the file's tensor that holds it. */
+export interface MatchedTensor {
+  readonly parameter: Parameter;
+  readonly tensor: TensorInfo;
+}
+
+/**
+ * The checkpoint's tensor of every parameter, in the order of the parameter table, whatever the file calls them. No data is read.
+ * Throws FormatError when config and tensors disagree: missing, surplus or misshapen tensors.
+ */
+export function matchTensors(config: ModelConfig, source: TensorSource, onWarning?: (message: string) => void): MatchedTensor[] {
+  const family = familyOf(config);
+  const matched = family.parameters(config).map((parameter) => ({ parameter, tensor: findTensor(config, family, source, parameter) }));
+  refuseSurplus(config, family, source, matched, onWarning);
+  return matched;
 }
 
 /** The file's tensor for a parameter, under its full name or without the family's prefix; checked. */
@@ -100,11 +113,11 @@ function refuseSurplus(
   config: ModelConfig,
   family: Family,
   source: TensorSource,
-  parameters: readonly Parameter[],
-  used: ReadonlySet<string>,
-  options: LoadOptions,
+  matched: readonly MatchedTensor[],
+  onWarning: ((message: string) => void) | undefined,
 ): void {
-  const expected = new Set(parameters.map(({ name }) => name));
+  const expected = new Set(matched.map(({ parameter }) => parameter.name));
+  const used = new Set(matched.map(({ tensor }) => tensor.name));
   const surplus = [...source.tensors.keys()].filter((name) => !used.has(name) && !family.ignored.test(name));
   const inBlock = surplus.find((name) => withoutPrefix(family, name).startsWith(family.blocks));
   if (inBlock !== undefined) {
@@ -120,7 +133,8 @@ function refuseSurplus(
   }
   if (surplus.length > 0) {
     const shown = surplus.slice(0, 5).join(", ") + (surplus.length > 5 ? `, and ${surplus.length - 5} more` : "");
-    options.onWarning?.(`${source.name}: ignored ${surplus.length} tensors that a ${config.modelType} language model does not use: ${shown}`);
+    const what = surplus.length === 1 ? "a tensor" : `${surplus.length} tensors`;
+    onWarning?.(`${source.name}: ignored ${what} that a ${config.modelType} language model does not use: ${shown}`);
   }
 }
 

@@ -48,6 +48,8 @@ const models = [
   ...llamas,
 ] as const;
 
+const ignore: TapListener = () => {};
+
 function randomIds(seed: number, length: number): number[] {
   const random = randomFrom(seed);
   return Array.from({ length }, () => Math.floor(random.next() * 50));
@@ -109,6 +111,12 @@ describe.each(devices)("models on $name", ({ open }) => {
       const cache = model.cache(4);
       const together = [await logitsOf(model, first, { cache }), await logitsOf(model, then, { cache })];
       expect(cache.lengths).toEqual([14, 11, 13, 34]);
+      cache.truncate(5, 0);
+      cache.truncate(1, 1);
+      cache.truncate(12, 2);
+      cache.truncate(30, 3);
+      const heard = taps(model.config, Object.fromEntries(tapNames(model.config).map((name) => [name, ignore])));
+      expect(largestDifference(await logitsOf(model, then, { cache, taps: heard }), together[1])).toBeLessThan(1e-5);
       for (let b = 0; b < 4; b++) {
         const alone = model.cache();
         for (const [pass, ids] of [first[b], then[b]].entries())

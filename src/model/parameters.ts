@@ -33,7 +33,7 @@ export interface Parameter {
 }
 
 /** Where the numbers go: rows of a matrix, or elements of a vector, from `at` on. */
-export type Place =
+type Place =
   | { readonly kind: "matrix"; readonly of: (weights: ModelWeights) => Matrix; readonly at: number; readonly order: "outputs-first" | "inputs-first" }
   | { readonly kind: "vector"; readonly of: (weights: ModelWeights) => Tensor; readonly at: number };
 

@@ -51,7 +51,7 @@ function makeTables(device: Device, config: RotaryConfig, positions: number): Te
 }
 
 /** Radians per position of each pair: theta^(-2i / rotary), stretched as Hugging Face's rope_scaling says. */
-export function rotaryFrequencies({ theta, dimensions, scaling }: RotaryConfig): number[] {
+function rotaryFrequencies({ theta, dimensions, scaling }: RotaryConfig): number[] {
   const plain = Array.from({ length: dimensions / 2 }, (_, i) => theta ** ((-2 * i) / dimensions));
   switch (scaling.kind) {
     case "none":

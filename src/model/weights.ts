@@ -13,7 +13,7 @@ export interface Linear {
   readonly bias: Tensor | null;
 }
 
-export interface Norm {
+interface Norm {
   /** (width,), like the bias. */
   readonly weight: Tensor;
   readonly bias: Tensor | null;

@@ -1,7 +1,7 @@
 /**
  * The picture of a step: it fits the window, lines up, marks exactly one word and adds up, whatever the tokens are.
  */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bar, changedBar, scaleFor } from "../../src/cli/bar.ts";
 import { drawBars } from "../../src/cli/bars.ts";
@@ -26,13 +26,36 @@ function terminal(options: { colour?: boolean; unicode?: boolean } = {}): Termin
 const anyText = fc.oneof(
   fc.string({ unit: "binary", maxLength: 12 }),
   fc.string({ unit: "grapheme", maxLength: 12 }),
-  fc.constantFrom(" 東京", "🙂🙂", "👩‍👩‍👧", "a\u0301", "\u0301", "हिन्दी", "مرحبا", "\u202e", "\u0007", "\n", '"', "\\", "ｆｕｌｌ", "각", "\u{e000}", "𝕏", "🇨🇭", "️", "‍"),
+  fc.constantFrom(
+    " 東京",
+    "🙂🙂",
+    "👩‍👩‍👧",
+    "a\u0301",
+    "\u0301",
+    "हिन्दी",
+    "مرحبا",
+    "\u202e",
+    "\u0007",
+    "\n",
+    '"',
+    "\\",
+    "ｆｕｌｌ",
+    "각",
+    "\u{e000}",
+    "𝕏",
+    "🇨🇭",
+    "️",
+    "‍",
+  ),
 );
 const columnsOf = fc.integer({ min: 40, max: 200 });
 
 const anyChart: fc.Arbitrary<BarChart> = fc
   .record({
-    masses: fc.array(fc.tuple(anyText, fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true })), { minLength: 1, maxLength: 20 }),
+    masses: fc.array(fc.tuple(anyText, fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true })), {
+      minLength: 1,
+      maxLength: 20,
+    }),
     chosen: fc.nat(),
     far: fc.option(fc.integer({ min: 21, max: 50257 })),
     compare: fc.boolean(),
@@ -40,7 +63,10 @@ const anyChart: fc.Arbitrary<BarChart> = fc
     note: fc.constantFrom("", "T = 0.8", "T = 0.8, top-k 40, top-p 0.9, min-p 0.05, repetition 1.2"),
   })
   .map(({ masses, chosen, far, compare, number, note }) => {
-    const total = { own: 1.2 * masses.reduce((sum, [, own]) => sum + own, 1e-9), drawn: 1.1 * masses.reduce((sum, [, , drawn]) => sum + drawn, 1e-9) };
+    const total = {
+      own: 1.2 * masses.reduce((sum, [, own]) => sum + own, 1e-9),
+      drawn: 1.1 * masses.reduce((sum, [, , drawn]) => sum + drawn, 1e-9),
+    };
     const rows: BarRow[] = masses
       .map(([text, own, drawn]) => ({ text, own: own / total.own, drawn: drawn / total.drawn }))
       .toSorted((a, b) => b.own - a.own)
@@ -52,7 +78,14 @@ const anyChart: fc.Arbitrary<BarChart> = fc
         chosen: i === (far === null ? chosen % masses.length : masses.length - 1),
       }));
     const left = (of: (row: BarRow) => number): number => 1 - rows.reduce((sum, row) => sum + of(row), 0);
-    return { number, rows, others: { count: 50257 - rows.length, own: left((row) => row.own), drawn: left((row) => row.drawn) }, compare, note, vocabularySize: 50257 };
+    return {
+      number,
+      rows,
+      others: { count: 50257 - rows.length, own: left((row) => row.own), drawn: left((row) => row.drawn) },
+      compare,
+      note,
+      vocabularySize: 50257,
+    };
   });
 
 describe("a bar", () => {
@@ -80,11 +113,16 @@ describe("a bar", () => {
     expect(changedBar(0.5, 0.5, 1, 8, true)).toEqual({ solid: "████", gained: "", lost: "" });
     expect(changedBar(1, 0, 1, 4, false)).toEqual({ solid: "", gained: "", lost: "...." });
     fc.assert(
-      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 0, max: 120 }), (own, drawn, columns) => {
-        const { solid, gained, lost } = changedBar(own, drawn, 1, columns, true);
-        expect(widthOf(solid + gained + lost)).toBeLessThanOrEqual(columns);
-        expect(gained === "" || lost === "").toBe(true);
-      }),
+      fc.property(
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.integer({ min: 0, max: 120 }),
+        (own, drawn, columns) => {
+          const { solid, gained, lost } = changedBar(own, drawn, 1, columns, true);
+          expect(widthOf(solid + gained + lost)).toBeLessThanOrEqual(columns);
+          expect(gained === "" || lost === "").toBe(true);
+        },
+      ),
     );
   });
 
@@ -98,6 +136,11 @@ describe("a bar", () => {
     );
   });
 });
+
+function chartOfOne(label: string, rank: number): BarChart {
+  const rows = [{ label, rank, own: 0.4, drawn: 0.4, chosen: true }];
+  return { number: 1, rows, others: { count: 1, own: 0.6, drawn: 0.6 }, compare: false, note: "", vocabularySize: 50257 };
+}
 
 describe("the chart of a step", () => {
   it("fits into 40 to 200 columns, for tokens of all scripts", () => {
@@ -151,15 +194,25 @@ describe("the chart of a step", () => {
 
   it("is ASCII alone where the locale has nothing else", () => {
     const tokenizer = hardTokenizer();
-    const rows = Array.from({ length: 30 }, (_, id) => ({ label: tokenLabel(tokenizer.token(id), false), rank: id + 1, own: 0.03, drawn: 0.01, chosen: id === 3 }));
+    const rows = Array.from({ length: 30 }, (_, id) => ({
+      label: tokenLabel(tokenizer.token(id), false),
+      rank: id + 1,
+      own: 0.03,
+      drawn: 0.01,
+      chosen: id === 3,
+    }));
     const chart: BarChart = { number: 1, rows, others: { count: 5, own: 0.1, drawn: 0.7 }, compare: true, note: "T = 2", vocabularySize: 35 };
     for (const columns of [40, 80, 200]) expect(drawBars(chart, terminal({ unicode: false }), columns).join("")).toMatch(/^[\x20-\x7e]*$/);
   });
 
   it("keeps its columns where they are from step to step", () => {
-    const row = (label: string, rank: number): BarRow => ({ label, rank, own: 0.4, drawn: 0.4, chosen: true });
-    const chart = (rows: BarRow[]): BarChart => ({ number: 1, rows, others: { count: 1, own: 0.6, drawn: 0.6 }, compare: false, note: "", vocabularySize: 50257 });
-    const starts = [row('"a"', 1), row('" undoubtedly"', 40000), row('"東京"', 12)].map((one) => drawBars(chart([one]), terminal(), 80)[1]).map((line) => widthOf(line.slice(0, line.indexOf("█"))));
+    const starts = [
+      ['"a"', 1],
+      ['" undoubtedly"', 40000],
+      ['"東京"', 12],
+    ]
+      .map(([label, rank]) => drawBars(chartOfOne(String(label), Number(rank)), terminal(), 80)[1])
+      .map((line) => widthOf(line.slice(0, line.indexOf("█"))));
     expect(new Set(starts).size).toBe(1);
   });
 
@@ -188,7 +241,11 @@ describe("the chart of a step", () => {
       { label: '"a"', rank: 1, own: 0.9, drawn: 0.9, chosen: false },
       { label: '"z"', rank: 231, own: 0.01, drawn: 0.01, chosen: true },
     ];
-    const lines = drawBars({ number: 1, rows, others: { count: 510, own: 0.09, drawn: 0.09 }, compare: false, note: "", vocabularySize: 512 }, terminal(), 80);
+    const lines = drawBars(
+      { number: 1, rows, others: { count: 510, own: 0.09, drawn: 0.09 }, compare: false, note: "", vocabularySize: 512 },
+      terminal(),
+      80,
+    );
     expect(lines.slice(2).map((line) => line.slice(0, 17).trim())).toEqual(["⋮", '▶ 231  "z"', "510 others"]);
   });
 });

@@ -58,7 +58,11 @@ describe.skipIf(!hasModel)("the built command on stories260K (skipped without di
   });
 
   it("writes steps as data, the same for the same seed", () => {
-    const run = (): string => vitrine(["generate", "-", "--json", "--max-tokens", "20", "--seed", "5", "--model", stories], "Once upon a time\n").stdout.replaceAll(/"(seconds|tokensPerSecond|promptSeconds)":[\d.e-]+/g, "");
+    const run = (): string =>
+      vitrine(["generate", "-", "--json", "--max-tokens", "20", "--seed", "5", "--model", stories], "Once upon a time\n").stdout.replaceAll(
+        /"(seconds|tokensPerSecond|promptSeconds)":[\d.e-]+/g,
+        "",
+      );
     const lines = linesOf(vitrine(["generate", "Once upon a time", "--json", "--max-tokens", "3", "--model", stories]).stdout);
     expect(promptSchema.parse(lines[0]).tokens).toHaveLength(5);
     expect(stepSchema.parse(lines[1]).top[0].probability).toBeCloseTo(0.969, 3);
@@ -71,7 +75,10 @@ describe.skipIf(!hasModel)("the built command on stories260K (skipped without di
   });
 
   it("ends quietly when the pipe closes", async () => {
-    const child = spawn(process.execPath, [command, "generate", "Once", "--json", "--max-tokens", "100000", "--model", stories], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [command, "generate", "Once", "--json", "--max-tokens", "100000", "--model", stories], {
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let stderr = "";
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
     child.stdout.once("data", () => child.stdout.destroy());
@@ -80,7 +87,10 @@ describe.skipIf(!hasModel)("the built command on stories260K (skipped without di
   });
 
   it("ends cleanly with 130 at Ctrl-C", async () => {
-    const child = spawn(process.execPath, [command, "generate", "Once", "--json", "--max-tokens", "1000000", "--model", stories], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [command, "generate", "Once", "--json", "--max-tokens", "1000000", "--model", stories], {
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let stdout = "";
     child.stdout.on("data", (chunk: Buffer) => {
       if (stdout === "") child.kill("SIGINT");

@@ -24,11 +24,16 @@ export function hardTokenizer(): Tokenizer {
   const tokens: Token[] = [
     ...["<s>", "</s>"].map((text, id) => ({ id, text, bytes: new Uint8Array(), special: true })),
     ...words.map((text, i) => ({ id: 2 + i, text, bytes: utf8.encode(text), special: false })),
-    ...Array.from({ length: 256 }, (_, byte) => ({ id: bytesFrom + byte, text: new TextDecoder().decode(Uint8Array.of(byte)), bytes: Uint8Array.of(byte), special: false })),
+    ...Array.from({ length: 256 }, (_, byte) => ({
+      id: bytesFrom + byte,
+      text: new TextDecoder().decode(Uint8Array.of(byte)),
+      bytes: Uint8Array.of(byte),
+      special: false,
+    })),
   ];
   const encode = (text: string): number[] => {
     const ids: number[] = [];
-    for (let at = 0; at < text.length; ) {
+    for (let at = 0; at < text.length;) {
       const longest = words.filter((candidate) => text.startsWith(candidate, at)).toSorted((a, b) => b.length - a.length)[0];
       const word = words.indexOf(longest);
       if (word >= 0) ids.push(2 + word);
@@ -80,7 +85,9 @@ export interface FakeModels extends Models {
   disposed: number;
 }
 
-export function fakeModels(options: FakeOptions & { readonly onOpen?: (asked: OpenOptions) => void; readonly more?: Partial<Models> } = {}): FakeModels {
+export function fakeModels(
+  options: FakeOptions & { readonly onOpen?: (asked: OpenOptions) => void; readonly more?: Partial<Models> } = {},
+): FakeModels {
   const models: FakeModels = {
     asked: [],
     disposed: 0,
@@ -135,7 +142,12 @@ export async function vitrine(argv: readonly string[], options: RunOptions = {})
       }),
       columns === undefined ? {} : { isTTY: true, columns },
     );
-  const stdin = options.stdin === undefined ? Object.assign(new PassThrough(), { isTTY: true }) : typeof options.stdin === "string" ? Readable.from([Buffer.from(options.stdin)]) : options.stdin;
+  const stdin =
+    options.stdin === undefined
+      ? Object.assign(new PassThrough(), { isTTY: true })
+      : typeof options.stdin === "string"
+        ? Readable.from([Buffer.from(options.stdin)])
+        : options.stdin;
   const code = await main(
     argv,
     {
@@ -150,7 +162,9 @@ export async function vitrine(argv: readonly string[], options: RunOptions = {})
   return { code, ...written, models };
 }
 
+const styles = new RegExp(String.fromCharCode(27) + String.raw`\[[\d;]*m`, "g");
+
 /** Takes the styles away. Anything else that begins with ESC stays and is found by the tests. */
 export function plain(text: string): string {
-  return text.replaceAll(/\x1b\[[\d;]*m/g, "");
+  return text.replaceAll(styles, "");
 }

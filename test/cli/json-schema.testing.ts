@@ -2,15 +2,37 @@
  * docs/json.md as schemas: every line the command writes with --json must be one of these, with no field beside them.
  */
 import { z } from "zod";
+import type {
+  GenerateEndLine,
+  MergesLine,
+  ModelLine,
+  PromptLine,
+  PulledLine,
+  ScoreEndLine,
+  ScoreLine,
+  StepLine,
+  TallyLine,
+  TokenEndLine,
+  TokenLine,
+} from "../../src/cli/json.ts";
 
 const token = z.strictObject({ id: z.int().min(0), text: z.string() });
 const probability = z.number().min(0).max(1);
 const count = z.int().min(0);
+const category = z.enum([
+  "Embedding", "Positions", "Key", "Query", "Value", "Output", "Gate-projection", "Up-projection", "Down-projection", "Biases", "Norms", "Unembedding",
+]); // prettier-ignore
 const top = z.array(z.strictObject({ id: count, text: z.string(), logit: z.number().nullable(), probability }));
 
-export const promptSchema = z.strictObject({ type: z.literal("prompt"), text: z.string(), tokens: z.array(token), model: z.string(), seed: count });
+export const promptSchema: z.ZodType<PromptLine> = z.strictObject({
+  type: z.literal("prompt"),
+  text: z.string(),
+  tokens: z.array(token),
+  model: z.string(),
+  seed: count,
+});
 
-export const stepSchema = z.strictObject({
+export const stepSchema: z.ZodType<StepLine> = z.strictObject({
   type: z.literal("step"),
   index: count,
   id: count,
@@ -24,7 +46,7 @@ export const stepSchema = z.strictObject({
   dropped: z.array(token).nonempty().optional(),
 });
 
-export const generateEndSchema = z.strictObject({
+export const generateEndSchema: z.ZodType<GenerateEndLine> = z.strictObject({
   type: z.literal("end"),
   reason: z.enum(["length", "stop", "end-of-text", "context-full", "aborted"]),
   text: z.string(),
@@ -35,7 +57,7 @@ export const generateEndSchema = z.strictObject({
   promptSeconds: z.number().min(0),
 });
 
-export const scoreSchema = z.strictObject({
+export const scoreSchema: z.ZodType<ScoreLine> = z.strictObject({
   type: z.literal("score"),
   index: count,
   id: count,
@@ -47,7 +69,7 @@ export const scoreSchema = z.strictObject({
   rest: probability.nullable(),
 });
 
-export const scoreEndSchema = z.strictObject({
+export const scoreEndSchema: z.ZodType<ScoreEndLine> = z.strictObject({
   type: z.literal("end"),
   reason: z.enum(["done", "aborted"]),
   tokens: count,
@@ -58,25 +80,32 @@ export const scoreEndSchema = z.strictObject({
   seconds: z.number().min(0),
 });
 
-export const tokenSchema = z.strictObject({ type: z.literal("token"), index: count, id: count, text: z.string(), bytes: z.string().regex(/^([0-9a-f]{2})*$/), special: z.boolean() });
-export const tokenEndSchema = z.strictObject({ type: z.literal("end"), tokens: count, characters: count, bytes: count });
-export const mergesSchema = z.strictObject({
+export const tokenSchema: z.ZodType<TokenLine> = z.strictObject({
+  type: z.literal("token"),
+  index: count,
+  id: count,
+  text: z.string(),
+  bytes: z.string().regex(/^([0-9a-f]{2})*$/),
+  special: z.boolean(),
+});
+export const tokenEndSchema: z.ZodType<TokenEndLine> = z.strictObject({ type: z.literal("end"), tokens: count, characters: count, bytes: count });
+export const mergesSchema: z.ZodType<MergesLine> = z.strictObject({
   type: z.literal("merges"),
   index: count,
   steps: z.array(z.strictObject({ pieces: z.array(z.string()), at: z.int().min(-1), rank: z.int().min(-1) })),
 });
 
-export const tallySchema = z.strictObject({
+export const tallySchema: z.ZodType<TallyLine> = z.strictObject({
   type: z.literal("tally"),
   model: z.string(),
   rule: z.enum(["video", "exact"]),
-  rows: z.array(z.strictObject({ category: z.string(), formula: z.string(), numbers: z.string(), weights: count, matrices: count })),
+  rows: z.array(z.strictObject({ category, formula: z.string(), numbers: z.string(), weights: count, matrices: count })),
   weights: count,
   matrices: count,
   stored: count.optional(),
 });
 
-export const modelSchema = z.strictObject({
+export const modelSchema: z.ZodType<ModelLine> = z.strictObject({
   type: z.literal("model"),
   name: z.string(),
   source: z.enum(["embedded", "cache", "nearby"]),
@@ -87,7 +116,7 @@ export const modelSchema = z.strictObject({
   why: z.string(),
 });
 
-export const pulledSchema = z.strictObject({
+export const pulledSchema: z.ZodType<PulledLine> = z.strictObject({
   type: z.literal("pulled"),
   id: z.string(),
   folder: z.string(),

@@ -24,6 +24,8 @@ function leavingReader(lines: number, code: string): Writable & { text: string }
   return stream;
 }
 
+const nothing = (): void => {};
+
 const long = ["generate", "Once", "-n", "100000", "--seed", "12", "--json", "--logit-bias", "1=-100"];
 
 describe("a closed pipe", () => {
@@ -33,7 +35,10 @@ describe("a closed pipe", () => {
   });
 
   it("ends tokenize and score as well", async () => {
-    expect(await vitrine(["tokenize", "--json"], { stdin: " cat".repeat(100_000), stdout: leavingReader(3, "EPIPE") })).toMatchObject({ code: 0, stderr: "" });
+    expect(await vitrine(["tokenize", "--json"], { stdin: " cat".repeat(100_000), stdout: leavingReader(3, "EPIPE") })).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
     expect(await vitrine(["score", " cat".repeat(2000), "--json"], { stdout: leavingReader(3, "EPIPE") })).toMatchObject({ code: 0, stderr: "" });
   });
 
@@ -44,26 +49,29 @@ describe("a closed pipe", () => {
   });
 });
 
-describe("Ctrl-C", () => {
-  /** Presses it after the command wrote `lines` lines. */
-  async function interruptedAfter(lines: number, argv: readonly string[]): Promise<{ code: number; text: string; stderr: string; listening: boolean; disposed: number }> {
-    let press = (): void => {};
-    let listening = false;
-    const stdout = new PassThrough();
-    let text = "";
-    stdout.on("data", (chunk: Buffer) => {
-      text += chunk.toString();
-      if (text.split("\n").length > lines) press();
-    });
-    const onInterrupt = (listener: () => void): (() => void) => {
-      press = listener;
-      listening = true;
-      return () => void (listening = false);
-    };
-    const { code, stderr, models } = await vitrine(argv, { stdout, onInterrupt, errorColumns: 80 });
-    return { code, text, stderr, listening, disposed: models.disposed };
-  }
+/** Presses Ctrl-C after the command wrote `lines` lines. */
+async function interruptedAfter(
+  lines: number,
+  argv: readonly string[],
+): Promise<{ code: number; text: string; stderr: string; listening: boolean; disposed: number }> {
+  let press = nothing;
+  let listening = false;
+  const stdout = new PassThrough();
+  let text = "";
+  stdout.on("data", (chunk: Buffer) => {
+    text += chunk.toString();
+    if (text.split("\n").length > lines) press();
+  });
+  const onInterrupt = (listener: () => void): (() => void) => {
+    press = listener;
+    listening = true;
+    return () => void (listening = false);
+  };
+  const { code, stderr, models } = await vitrine(argv, { stdout, onInterrupt, errorColumns: 80 });
+  return { code, text, stderr, listening, disposed: models.disposed };
+}
 
+describe("Ctrl-C", () => {
   it("ends cleanly with 130, whole lines and the end line", async () => {
     const { code, text, listening, disposed } = await interruptedAfter(4, long);
     expect([code, listening, disposed]).toEqual([130, false, 1]);
@@ -73,7 +81,18 @@ describe("Ctrl-C", () => {
   });
 
   it("keeps the text that was written and says so", async () => {
-    const { code, text, stderr } = await interruptedAfter(40, ["generate", "Once", "-n", "100000", "--seed", "12", "--show", "3", "--logit-bias", "1=-100"]);
+    const { code, text, stderr } = await interruptedAfter(40, [
+      "generate",
+      "Once",
+      "-n",
+      "100000",
+      "--seed",
+      "12",
+      "--show",
+      "3",
+      "--logit-bias",
+      "1=-100",
+    ]);
     expect(code).toBe(130);
     expect(text).toMatch(/═\nOnce/);
     expect(stderr).toContain("interrupted");
@@ -88,14 +107,14 @@ describe("Ctrl-C", () => {
 
   it("ends waiting for standard input", async () => {
     const stdin = new PassThrough();
-    let press = (): void => {};
+    let press = nothing;
     const running = vitrine(["generate"], { stdin, onInterrupt: (listener) => ((press = listener), () => {}) });
     setTimeout(() => press(), 20);
     expect(await running).toMatchObject({ code: 130, stdout: "", stderr: "" });
   });
 
   it("during loading ends with 130, whatever the loader says", async () => {
-    let press = (): void => {};
+    let press = nothing;
     const models = fakeModels({
       more: {
         open: async ({ signal }) => {
@@ -134,16 +153,16 @@ describe("an output", () => {
   });
 });
 
-describe("progress", () => {
-  /** What a person at a terminal of so many columns saw. */
-  function seen(columns: number | undefined, draw: (progress: Progress, pass: (ms: number) => void) => void): string {
-    let time = 0;
-    const stream = Object.assign(new PassThrough(), columns === undefined ? {} : { isTTY: true, columns });
-    const progress = new Progress(new Output(stream, { LANG: "C.UTF-8", NO_COLOR: "1" }), { title: "loading", unit: "weights", now: () => time });
-    draw(progress, (ms) => (time += ms));
-    return ((stream.read() as Buffer | null) ?? "").toString();
-  }
+/** What a person at a terminal of so many columns saw. */
+function seen(columns: number | undefined, draw: (progress: Progress, pass: (ms: number) => void) => void): string {
+  let time = 0;
+  const stream = Object.assign(new PassThrough(), columns === undefined ? {} : { isTTY: true, columns });
+  const progress = new Progress(new Output(stream, { LANG: "C.UTF-8", NO_COLOR: "1" }), { title: "loading", unit: "weights", now: () => time });
+  draw(progress, (ms) => (time += ms));
+  return ((stream.read() as Buffer | null) ?? "").toString().replaceAll("\x1b[K", "<clear>");
+}
 
+describe("progress", () => {
   it("is silent for short work and for pipes", () => {
     expect(seen(80, (progress, pass) => (pass(1900), progress.update({ done: 1, total: 2 }), progress.clear()))).toBe("");
     expect(seen(undefined, (progress, pass) => (pass(9000), progress.update({ done: 1, total: 2 }), progress.clear()))).toBe("");
@@ -151,13 +170,16 @@ describe("progress", () => {
 
   it("says how much, how fast and how long still, on one line, and takes it away again", () => {
     const text = seen(80, (progress, pass) => (pass(4000), progress.update({ done: 25_000_000, total: 100_000_000 }), progress.clear()));
-    expect(text).toMatch(/^\r███ +loading {2}25 % {2}25,000,000 of 100,000,000 · 6,250,000\/s · 12 s left\x1b\[K\r\x1b\[K$/);
+    expect(text).toMatch(/^\r███ +loading {2}25 % {2}25,000,000 of 100,000,000 · 6,250,000\/s · 12 s left<clear>\r<clear>$/);
   });
 
   it("fits every window", () => {
     for (const columns of [20, 40, 79, 120]) {
-      const text = seen(columns, (progress, pass) => (pass(4000), progress.update({ done: 25_000_000, total: 100_000_000, detail: "model-00001-of-00002.safetensors" })));
-      expect([...text.replaceAll(/\r|\x1b\[K/g, "")].length).toBeLessThan(columns);
+      const text = seen(
+        columns,
+        (progress, pass) => (pass(4000), progress.update({ done: 25_000_000, total: 100_000_000, detail: "model-00001-of-00002.safetensors" })),
+      );
+      expect([...text.replaceAll(/\r|<clear>/g, "")].length).toBeLessThan(columns);
     }
   });
 });

@@ -1,18 +1,23 @@
 /**
  * Width, escapes, numbers, and what a terminal can show.
  */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bytes, duration, grouped, percent, rate } from "../../src/cli/numbers.ts";
 import { drawTable } from "../../src/cli/table.ts";
 import { terminalOf } from "../../src/cli/terminal.ts";
 import type { Environment, Screen } from "../../src/cli/terminal.ts";
 import { escaped, harmless, piece, tokenLabel } from "../../src/cli/visible.ts";
-import { fitEnd, fitStart, padEnd, widthOf } from "../../src/cli/width.ts";
+import { fitEnd, fitStart, padEnd, widthOf, wrapWords } from "../../src/cli/width.ts";
 import { hardTokenizer } from "./fake.testing.ts";
 
 const utf8 = new TextEncoder();
-const token = (text: string, bytes: Uint8Array = utf8.encode(text), special = false): Parameters<typeof tokenLabel>[0] => ({ id: 1, text, bytes, special });
+const token = (text: string, bytes: Uint8Array = utf8.encode(text), special = false): Parameters<typeof tokenLabel>[0] => ({
+  id: 1,
+  text,
+  bytes,
+  special,
+});
 
 describe("width", () => {
   it.each([
@@ -29,6 +34,26 @@ describe("width", () => {
         expect(widthOf(fitEnd(text, columns, "..."))).toBeLessThanOrEqual(columns);
         if (widthOf(text) <= columns) expect(fitStart(text, columns, "...")).toBe(text);
       }),
+    );
+  });
+});
+
+describe("wrapping", () => {
+  it("breaks at spaces, loses nothing, and keeps the line breaks there are", () => {
+    expect(wrapWords("the cat sat\non the  mat", 7)).toBe("the cat\nsat\non the\n mat");
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.string({ unit: "grapheme", minLength: 1, maxLength: 9 }).filter((word) => !/\s/.test(word)),
+          { minLength: 1 },
+        ),
+        fc.integer({ min: 20, max: 90 }),
+        (words, columns) => {
+          const wrapped = wrapWords(words.join(" "), columns);
+          expect(wrapped.replaceAll("\n", " ")).toBe(words.join(" "));
+          for (const line of wrapped.split("\n")) expect(widthOf(line)).toBeLessThanOrEqual(columns);
+        },
+      ),
     );
   });
 });
@@ -66,7 +91,16 @@ describe("a visible token", () => {
 
 describe("numbers", () => {
   it("are percentages of seven columns that never round to nothing or to certainty", () => {
-    expect([0, 0.00001, 0.0004, 0.001, 0.029, 0.969, 0.9999, 1].map((p) => percent(p).trim())).toEqual(["0.0 %", "<0.01 %", "0.04 %", "0.1 %", "2.9 %", "96.9 %", ">99.9 %", "100.0 %"]);
+    expect([0, 0.00001, 0.0004, 0.001, 0.029, 0.969, 0.9999, 1].map((p) => percent(p).trim())).toEqual([
+      "0.0 %",
+      "<0.01 %",
+      "0.04 %",
+      "0.1 %",
+      "2.9 %",
+      "96.9 %",
+      ">99.9 %",
+      "100.0 %",
+    ]);
     fc.assert(fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (p) => void expect(percent(p)).toHaveLength(7)));
   });
 
@@ -86,8 +120,9 @@ describe("a table", () => {
   });
 });
 
+const of = (screen: Screen, env: Environment): ReturnType<typeof terminalOf> => terminalOf(screen, env, "linux");
+
 describe("a terminal", () => {
-  const of = (screen: Screen, env: Environment): ReturnType<typeof terminalOf> => terminalOf(screen, env, "linux");
   const tty = { isTTY: true, columns: 100 };
 
   it("is as wide as its window, COLUMNS for a pipe, else 80", () => {
