@@ -3,7 +3,7 @@
  * What commands need of it is models.ts.
  */
 import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import type { Folder } from "../base/bytes.ts";
 import { nearest, quoted, VitrineError } from "../base/errors.ts";
 import type { JsonObject } from "../base/json.ts";
@@ -40,11 +40,15 @@ export const hostModels: Models = {
 
   tally: async (model, rule, changes) => {
     const isChanged = Object.keys(changes).length > 0;
-    if (model === undefined && isChanged) return { tally: tally(presetConfig("gpt2", changes), rule, "gpt2 with other dimensions"), stored: undefined };
+    if (model === undefined && isChanged)
+      return { tally: tally(presetConfig("gpt2", changes), rule, "gpt2 with other dimensions"), stored: undefined };
     if (model !== undefined && presetNames.includes(model)) {
       return { tally: tally(presetConfig(model, changes), rule, isChanged ? `${model} with other dimensions` : model), stored: undefined };
     }
-    if (isChanged) throw new VitrineError(`other dimensions were asked for, but ${quoted(model!)} is no preset; leave the model out, or name one of ${presetNames.join(", ")}`);
+    if (isChanged)
+      throw new VitrineError(
+        `other dimensions were asked for, but ${quoted(model!)} is no preset; leave the model out, or name one of ${presetNames.join(", ")}`,
+      );
     const { name, folder } = await resolveModel(model).catch((error: unknown) => Promise.reject(withPreset(error, model)));
     const files = await openModelFolder(folder);
     const config = readConfig(requireConfig(files), `${folder.name}/config.json`);
@@ -89,7 +93,9 @@ async function storedIn(weights: TensorSource, config: ModelConfig): Promise<num
   try {
     const family = familyOf(config);
     const names = new Set(family.parameters(config).map(({ name }) => name));
-    const counted = [...weights.tensors.values()].filter(({ name }) => names.has(name) || names.has(family.prefix + name) || !family.ignored.test(name));
+    const counted = [...weights.tensors.values()].filter(
+      ({ name }) => names.has(name) || names.has(family.prefix + name) || !family.ignored.test(name),
+    );
     return counted.reduce((sum, { shape }) => sum + elements(shape), 0);
   } finally {
     await weights.close();
@@ -107,7 +113,8 @@ async function nearbyModel(): Promise<FoundModel[]> {
 
 async function listed({ name, path, folder }: FoundModel, source: ListedModel["source"]): Promise<ListedModel> {
   const { architecture, why } = await examine(folder);
-  return { name: source === "nearby" ? path : name, source, folder: path, bytes: await bytesIn(path), architecture, loadable: why === undefined, why: why ?? "" };
+  const named = source === "nearby" ? [relative(process.cwd(), path), path].toSorted((a, b) => a.length - b.length)[0] : name; // as --model takes it
+  return { name: named, source, folder: path, bytes: await bytesIn(path), architecture, loadable: why === undefined, why: why ?? "" };
 }
 
 /** What a folder says it is, and why it cannot be run if it cannot. */

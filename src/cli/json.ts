@@ -5,14 +5,15 @@
 import type { EndReason, GenerateEnd, ScoredStep, Step } from "../engine/engine.ts";
 import type { Tally, TallyRow } from "../model/tally.ts";
 import type { Token, Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Fetched, ListedModel } from "./models.ts";
 import { hexBytes } from "./visible.ts";
 
-export interface JsonToken {
+interface JsonToken {
   readonly id: number;
   readonly text: string;
 }
 
-export interface JsonCandidate extends JsonToken {
+interface JsonCandidate extends JsonToken {
   /** null: -Infinity, which JSON cannot say. */
   readonly logit: number | null;
   readonly probability: number;
@@ -114,7 +115,22 @@ export interface TallyLine {
   readonly stored?: number;
 }
 
-export function jsonToken({ id, text }: Token): JsonToken {
+export interface ModelLine {
+  readonly type: "model";
+  readonly name: string;
+  readonly source: ListedModel["source"];
+  readonly folder: string;
+  readonly bytes: number;
+  readonly architecture: string | null;
+  readonly loadable: boolean;
+  readonly why: string;
+}
+
+export interface PulledLine extends Fetched {
+  readonly type: "pulled";
+}
+
+function jsonToken({ id, text }: Token): JsonToken {
   return { id, text };
 }
 
@@ -138,7 +154,9 @@ export function stepLine(step: Step, show: number, tokenizer: Tokenizer): StepLi
 }
 
 function topOf({ distribution }: Step, show: number, tokenizer: Tokenizer): { top: JsonCandidate[]; rest: number } {
-  const top = distribution.top(show).map(({ id, logit, probability }) => ({ id, text: tokenizer.token(id).text, logit: Number.isFinite(logit) ? logit : null, probability }));
+  const top = distribution
+    .top(show)
+    .map(({ id, logit, probability }) => ({ id, text: tokenizer.token(id).text, logit: Number.isFinite(logit) ? logit : null, probability }));
   return { top, rest: distribution.rest(show) };
 }
 
@@ -175,7 +193,14 @@ export function scoreLine(step: ScoredStep, show: number, tokenizer: Tokenizer):
 }
 
 export function tokenLine(index: number, token: Token): TokenLine {
-  return { type: "token", index, id: token.id, text: token.text, bytes: hexBytes(token.bytes).replaceAll(" ", "").toLowerCase(), special: token.special };
+  return {
+    type: "token",
+    index,
+    id: token.id,
+    text: token.text,
+    bytes: hexBytes(token.bytes).replaceAll(" ", "").toLowerCase(),
+    special: token.special,
+  };
 }
 
 export function tallyLine(tally: Tally, stored?: number): TallyLine {

@@ -21,8 +21,16 @@ interface Entry {
 }
 
 const entries: readonly Entry[] = [
-  { name: "generate", summary: "continue a text, and show how each word was chosen", load: async () => (await import("./commands/generate.ts")).generateCommand },
-  { name: "tokenize", summary: "cut a text into the pieces a model reads", load: async () => (await import("./commands/tokenize.ts")).tokenizeCommand },
+  {
+    name: "generate",
+    summary: "continue a text, and show how each word was chosen",
+    load: async () => (await import("./commands/generate.ts")).generateCommand,
+  },
+  {
+    name: "tokenize",
+    summary: "cut a text into the pieces a model reads",
+    load: async () => (await import("./commands/tokenize.ts")).tokenizeCommand,
+  },
   { name: "score", summary: "how much each word of a text surprises a model", load: async () => (await import("./commands/score.ts")).scoreCommand },
   { name: "params", summary: "where a model's weights are, counted", load: async () => (await import("./commands/params.ts")).paramsCommand },
   { name: "pull", summary: "download a model from a Hugging-Face-style hub", load: async () => (await import("./commands/pull.ts")).pullCommand },
@@ -105,7 +113,7 @@ function configured(program: Command, session: Session, said: string[]): Command
       styleTitle: (text) => paint.bold(text),
       styleCommandText: (text) => paint.hex("#5cd0b3")(text),
       styleSubcommandText: (text) => paint.hex("#5cd0b3")(text),
-      styleOptionText: (text) => paint.hex("#9ccfe8")(text),
+      styleOptionText: (text) => paint.hex("#3b9ccc")(text),
     });
 }
 
@@ -117,7 +125,10 @@ function requestProblem(error: CommanderError, argv: readonly string[]): string 
     .replaceAll("\n", " ");
   if (error.code === "commander.unknownCommand") {
     const word = argv.find((argument) => !argument.startsWith("-")) ?? "";
-    const meant = nearest(word, entries.map(({ name }) => name));
+    const meant = nearest(
+      word,
+      entries.map(({ name }) => name),
+    );
     return `unknown command '${word}'; ${meant === undefined ? `commands are ${entries.map(({ name }) => name).join(", ")}` : `did you mean ${meant}?`}`;
   }
   if (error.code === "commander.unknownOption") {
@@ -137,11 +148,17 @@ async function complain(session: Session, name: string, error: unknown): Promise
   const { message, exitCode } = verdictOn(error);
   const { paint } = session.talk.terminal;
   if (session.out.terminal.isTTY) await session.out.endLine(); // a text that was cut off keeps its line
-  const own = name.split(" ").at(-1)!;
-  const said = message.startsWith(`${own}: `) ? message.slice(own.length + 2) : message;
-  await session.talk.line(`${paint.red(`${name}:`)} ${said.replaceAll(/\s*\n\s*/g, " ")}`);
+  const line = oneLine(message);
+  // Some messages begin with the operation already: `pull org/name: ...`.
+  const operation = name === "vitrine" ? undefined : new RegExp(`^${name.slice("vitrine ".length)}( \\S+)?: `).exec(line)?.[0];
+  const head = operation === undefined ? `${name}:` : `vitrine ${operation.trimEnd()}`;
+  await session.talk.line(`${paint.red(head)} ${line.slice(operation?.length ?? 0)}`);
   if (session.io.env.VITRINE_DEBUG === "1") await session.talk.line(stackOf(error));
   return exitCode;
+}
+
+function oneLine(message: string): string {
+  return message.replaceAll(/\s*\n\s*/g, " ");
 }
 
 /** The models of this machine, loaded at the first call. */

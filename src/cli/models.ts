@@ -31,7 +31,7 @@ export interface ListedModel {
   readonly why: string;
 }
 
-export interface FetchProgress {
+interface FetchProgress {
   readonly file: string;
   readonly received: number;
   readonly total: number;
@@ -41,7 +41,7 @@ export interface FetchProgress {
   readonly filesTotal: number;
 }
 
-export interface FetchOptions {
+interface FetchOptions {
   readonly onProgress: (progress: FetchProgress) => void;
   readonly onNote: (text: string) => void;
   readonly signal: AbortSignal;
@@ -62,7 +62,11 @@ export interface Models {
   /** Of a model, or of a folder that has nothing else. */
   openTokenizer(model: string | undefined): Promise<{ readonly name: string; readonly tokenizer: Tokenizer }>;
   /** The tally of a model's config, and how many numbers its files really hold. */
-  tally(model: string | undefined, rule: Tally["rule"], changes: Partial<Dimensions>): Promise<{ readonly tally: Tally; readonly stored: number | undefined }>;
+  tally(
+    model: string | undefined,
+    rule: Tally["rule"],
+    changes: Partial<Dimensions>,
+  ): Promise<{ readonly tally: Tally; readonly stored: number | undefined }>;
   list(env: Environment): Promise<ListedModel[]>;
   fetch(id: string, options: FetchOptions): Promise<Fetched>;
 }

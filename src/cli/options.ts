@@ -55,7 +55,9 @@ export function checkContext(context: number | undefined, { name, contextLength 
 export function readBias(text: string, earlier: Readonly<Record<number, number>> = {}): Record<number, number> {
   const match = /^\s*(\d+)\s*[=:]\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*$/i.exec(text);
   if (match === null) {
-    throw new VitrineError(`--logit-bias is ${quoted(text)}; expected ID=BIAS with a token's id (vitrine tokenize shows it), for example 262=-100 to forbid it`);
+    throw new VitrineError(
+      `--logit-bias is ${quoted(text)}; expected ID=BIAS with a token's id (vitrine tokenize shows it), for example 262=-100 to forbid it`,
+    );
   }
   return { ...earlier, [Number(match[1])]: Number(match[2]) };
 }
@@ -81,8 +83,16 @@ export interface ModelFlags {
 export function addModelFlags(command: Command): Command {
   return command
     .addOption(new Option("-m, --model <model>", modelHelp))
-    .addOption(new Option("--device <name>", "what computes: wasm (fast, the default) or reference (plain TypeScript)").argParser(oneOf("--device", deviceNames)))
-    .addOption(new Option("--threads <n>", "how many threads (default: chosen for this machine)").argParser(numberIn("--threads", { least: 1, most: 1024, whole: true })));
+    .addOption(
+      new Option("--device <name>", "what computes: wasm (fast, the default) or reference (plain TypeScript)").argParser(
+        oneOf("--device", deviceNames),
+      ),
+    )
+    .addOption(
+      new Option("--threads <n>", "how many threads (default: chosen for this machine)").argParser(
+        numberIn("--threads", { least: 1, most: 1024, whole: true }),
+      ),
+    );
 }
 
 export interface TextFlags {

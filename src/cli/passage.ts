@@ -42,7 +42,9 @@ export class Passage {
     const show = (from: number, to: number): string => lineOf(this.#pieces.slice(from, to).join(""), unicode);
 
     const brackets = colour ? 0 : 2;
-    const word = fresh ? fitStart(this.#pieces[last] === "" ? label : lineOf(this.#pieces[last], unicode), columns - 1 - brackets - 8, ellipsis(unicode)) : "";
+    const word = fresh
+      ? fitStart(this.#pieces[last] === "" ? label : lineOf(this.#pieces[last], unicode), columns - 1 - brackets - 8, ellipsis(unicode))
+      : "";
     const room = columns - 1 - (fresh ? widthOf(word) + brackets : 0);
     const forgotten = show(0, Math.min(this.#forgotten, last));
     const bar = forgotten === "" ? "" : unicode ? "┆" : "|";
@@ -53,7 +55,7 @@ export class Passage {
     // Colours by counting from the end, since the beginning may have been cut.
     const restAt = Math.max(0, visible.length - rest.length);
     const promptAt = Math.max(0, restAt - prompt.length);
-    const painted = paint.dim(visible.slice(0, promptAt)) + paint.hex("#9ccfe8")(visible.slice(promptAt, restAt)) + visible.slice(restAt);
+    const painted = paint.dim(visible.slice(0, promptAt)) + paint.hex("#3b9ccc")(visible.slice(promptAt, restAt)) + visible.slice(restAt);
     if (!fresh) return painted;
     return painted + (colour ? highlight(terminal, word) : `[${word}]`);
   }

@@ -6,6 +6,7 @@ import { quoted, VitrineError } from "../base/errors.ts";
 import type { Io } from "./io.ts";
 import { Output, processInterrupt, readAll } from "./io.ts";
 import type { Models } from "./models.ts";
+import { wrapWords } from "./width.ts";
 
 export interface Session {
   readonly io: Io;
@@ -35,7 +36,8 @@ export function openSession(io: Io, models: Models): { session: Session; close: 
     stop: AbortSignal.any([interrupt.signal, out.gone]),
     isInterrupted: () => interrupt.signal.aborted,
     hint: async (text) => {
-      if (talk.terminal.isTTY) await talk.line(talk.terminal.paint.dim(text));
+      const { isTTY, paint, columns } = talk.terminal;
+      if (isTTY) await talk.line(paint.dim(wrapWords(text, columns() - 1)));
     },
   };
   return { session, close };
@@ -72,7 +74,14 @@ async function readTextFile(path: string): Promise<string> {
     return new TextDecoder().decode(await readFile(path));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : code === "EACCES" ? "no permission to read it" : (error as Error).message;
+    const why =
+      code === "ENOENT"
+        ? "there is no such file"
+        : code === "EISDIR"
+          ? "it is a folder"
+          : code === "EACCES"
+            ? "no permission to read it"
+            : (error as Error).message;
     throw new VitrineError(`--file ${quoted(path)}: ${why}; check the path`, { cause: error });
   }
 }

@@ -8,7 +8,15 @@ import type { BarChart, BarRow } from "./bars.ts";
 import { tokenLabel } from "./visible.ts";
 
 /** The n candidates the model liked best, the chosen one after them if it is not among them, and the mass that is left. */
-export function chartOf(step: Step, number: number, n: number, tokenizer: Tokenizer, vocabularySize: number, sampling: GenerateOptions, unicode: boolean): BarChart {
+export function chartOf(
+  step: Step,
+  number: number,
+  n: number,
+  tokenizer: Tokenizer,
+  vocabularySize: number,
+  sampling: GenerateOptions,
+  unicode: boolean,
+): BarChart {
   const rows: BarRow[] = step.distribution.top(n).map(({ id, probability }, i) => ({
     label: tokenLabel(tokenizer.token(id), unicode),
     rank: i + 1,
@@ -36,7 +44,7 @@ function clean(rest: number): number {
 }
 
 /** Whether words are drawn with other probabilities than the model's own. */
-export function isChanged(sampling: GenerateOptions): boolean {
+function isChanged(sampling: GenerateOptions): boolean {
   return (sampling.temperature ?? 1) !== 1 || describeFilters(sampling).length > 0;
 }
 

@@ -12,7 +12,7 @@ import type { Session } from "./session.ts";
 import { chartOf, describeSampling } from "./show.ts";
 import type { Terminal } from "./terminal.ts";
 import { escaped, harmless, tokenLabel } from "./visible.ts";
-import { fitEnd, fitStart } from "./width.ts";
+import { fitEnd, fitStart, wrapWords } from "./width.ts";
 
 export interface Told {
   readonly session: Session;
@@ -72,12 +72,18 @@ export function showTelling(told: Told, show: number): Telling {
     begin: async () => {
       const how = describeSampling(options);
       if (how !== "") await out.line(legend(how, terminal));
-      await out.line(passage.line(terminal, terminal.columns(), "") || terminal.paint.dim(tokens.map((token) => tokenLabel(token, terminal.unicode)).join("")));
+      await out.line(
+        passage.line(terminal, terminal.columns(), "") || terminal.paint.dim(tokens.map((token) => tokenLabel(token, terminal.unicode)).join("")),
+      );
     },
     step: async (step) => {
       const columns = terminal.columns();
       forgotten.add(step);
-      const lines = drawBars(chartOf(step, ++number, show, engine.tokenizer, engine.info.vocabularySize, options, terminal.unicode), terminal, columns);
+      const lines = drawBars(
+        chartOf(step, ++number, show, engine.tokenizer, engine.info.vocabularySize, options, terminal.unicode),
+        terminal,
+        columns,
+      );
       if (step.dropped.length > 0) lines.unshift(terminal.paint.dim(droppedLine(step.dropped, terminal, columns)));
       printed += step.text.length;
       passage.add(step.text, step.dropped.length);
@@ -87,7 +93,9 @@ export function showTelling(told: Told, show: number): Telling {
     end: async (end) => {
       passage.add(end.text.slice(printed), 0);
       if (number > 0) {
-        await out.write(`\n${terminal.paint.dim((terminal.unicode ? "═" : "=").repeat(terminal.columns() - 1))}\n${terminal.isTTY ? harmless(passage.text) : passage.text}`);
+        await out.write(
+          `\n${terminal.paint.dim((terminal.unicode ? "═" : "=").repeat(terminal.columns() - 1))}\n${terminal.isTTY ? wrapWords(harmless(passage.text), terminal.columns() - 1) : passage.text}`,
+        );
         await out.endLine();
       }
       await tellEnd(told, end, forgotten);
@@ -107,7 +115,7 @@ export function jsonTelling(told: Told, show: number): Telling {
 }
 
 function promptColour(terminal: Terminal, text: string): string {
-  return text === "" ? "" : terminal.paint.hex("#9ccfe8")(text);
+  return text === "" ? "" : terminal.paint.hex("#3b9ccc")(text);
 }
 
 /** How to read bars of two kinds. */

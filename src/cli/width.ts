@@ -49,7 +49,12 @@ export function fitStart(text: string, columns: number, mark: string): string {
 /** The end of `text` that fits into `columns`, beginning with `mark` if something is missing. */
 export function fitEnd(text: string, columns: number, mark: string): string {
   if (widthOf(text) <= columns) return text;
-  return mark + takeWidth(graphemes(text).reverse(), columns - widthOf(mark)).reverse().join("");
+  return (
+    mark +
+    takeWidth(graphemes(text).reverse(), columns - widthOf(mark))
+      .reverse()
+      .join("")
+  );
 }
 
 /** As many of the first graphemes as fit. */
@@ -67,4 +72,21 @@ export function padEnd(text: string, columns: number, mark: string): string {
 
 export function padStart(text: string, columns: number): string {
   return " ".repeat(Math.max(0, columns - widthOf(text))) + text;
+}
+
+/** `text` with line breaks instead of the spaces where a line would not fit. Words longer than a line stay whole. */
+export function wrapWords(text: string, columns: number): string {
+  return text.split("\n").map((line) => wrapLine(line, columns)).join("\n"); // prettier-ignore
+}
+
+function wrapLine(line: string, columns: number): string {
+  if (widthOf(line) <= columns) return line;
+  const lines: string[] = [];
+  let current = "";
+  for (const word of line.split(/(?<=\S) /)) {
+    const longer = current === "" ? word : `${current} ${word}`;
+    if (current !== "" && widthOf(longer) > columns) [lines[lines.length], current] = [current, word];
+    else current = longer;
+  }
+  return [...lines, current].join("\n");
 }

@@ -2,10 +2,11 @@
  * The command as users run it: a child process of bin/vitrine.js on the bundle, with real pipes and real signals, on a real model.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { linesOf, promptSchema, stepSchema, tallySchema } from "./json-schema.testing.ts";
+import { REPO, scratchFolder, startHub } from "../../src/host/hub.testing.ts";
+import { linesOf, modelSchema, promptSchema, pulledSchema, stepSchema, tallySchema } from "./json-schema.testing.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const command = `${root}bin/vitrine.js`;
@@ -19,6 +20,19 @@ const env = { ...rest, LANG: "C.UTF-8" };
 function vitrine(argv: readonly string[], input = ""): { code: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...argv], { input, encoding: "utf8", env, maxBuffer: 2 ** 26 });
   return { code: status, stdout, stderr };
+}
+
+/** The same without stopping this process, which may have a server to run. */
+async function vitrineBeside(
+  argv: readonly string[],
+  more: Readonly<Record<string, string>>,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [command, ...argv], { env: { ...env, ...more }, stdio: ["ignore", "pipe", "pipe"] });
+  const said = { stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk: Buffer) => (said.stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (said.stderr += chunk.toString()));
+  const code = await new Promise<number>((resolve) => child.on("close", resolve));
+  return { code, ...said };
 }
 
 describe.skipIf(!isBuilt)("the built command (skipped where dist/cli is not built)", () => {
@@ -72,6 +86,32 @@ describe.skipIf(!hasModel)("the built command on stories260K (skipped without di
   it("has as many weights as its file", () => {
     const tally = tallySchema.parse(linesOf(vitrine(["params", stories, "--rule", "exact", "--json"]).stdout)[0]);
     expect(tally.stored).toBe(tally.weights);
+  });
+
+  it("pulls a model, lists it, and tells a story with it under its hub name", { timeout: 30_000 }, async () => {
+    const files = ["config.json", "tokenizer.json", "model.safetensors"].map((file): [string, Buffer] => [file, readFileSync(`${stories}/${file}`)]);
+    const hub = await startHub(new Map(files));
+    const home = await scratchFolder();
+    const away = { HF_ENDPOINT: hub.url, HF_HOME: home, HF_TOKEN: "", HF_HUB_CACHE: "" };
+    try {
+      const pulled = await vitrineBeside(["pull", REPO, "--json"], away);
+      expect(pulled.stderr).toBe("");
+      expect(pulledSchema.parse(linesOf(pulled.stdout)[0])).toMatchObject({ id: REPO, files: { fetched: 3, total: 3 } });
+      const again = await vitrineBeside(["pull", REPO, "--json"], away);
+      expect(linesOf(again.stdout)[0]).toMatchObject({ files: { fetched: 0, total: 3 } });
+
+      const models = linesOf((await vitrineBeside(["models", "--json"], away)).stdout).map((line) => modelSchema.parse(line));
+      expect(models.find(({ source }) => source === "cache")).toMatchObject({ name: REPO, architecture: "llama", loadable: true });
+      const story = await vitrineBeside(["generate", "Once upon a time", "-t", "0", "-n", "3", "--model", REPO], away);
+      expect(story).toEqual({ code: 0, stdout: "Once upon a time, there was\n", stderr: "" });
+
+      const missing = await vitrineBeside(["pull", "acme/nothing"], away);
+      expect(missing).toMatchObject({ code: 2, stdout: "" });
+      expect(missing.stderr).toMatch(/^vitrine pull acme\/nothing: [^\n]+\n$/);
+    } finally {
+      await hub.close();
+      rmSync(home, { recursive: true });
+    }
   });
 
   it("ends quietly when the pipe closes", async () => {

@@ -39,44 +39,79 @@ export interface GenerateFlags extends ModelFlags, TextFlags {
 const examples = `
 Examples:
   vitrine generate "Once upon a time"
-  vitrine generate "Once upon a time" --show 12        every word with the distribution behind it
-  vitrine generate "Once upon a time" --temperature 0  always the most probable word
-  vitrine generate --show 8 --pace 1 --context 16      slowly, with a short memory
-  echo "The goal of" | vitrine generate --seed 7       from a pipe, the same text every time
-  vitrine generate "Hello" --json | head               as data: one JSON object a line
+  vitrine generate "Once upon a time" --show 12     with every distribution
+  vitrine generate "Once upon a time" -t 0          always the most probable word
+  vitrine generate -s 8 --pace 1 --context 16       slowly, with a short memory
+  echo "The goal of" | vitrine generate --seed 7    the same text every time
+  vitrine generate "Hello" --json | head            as data (docs/json.md)
 
 Text goes to standard output, everything else to standard error.`;
 
 export function generateCommand(run: (work: (session: Session) => Promise<number>) => Promise<void>): Command {
   const command = new Command("generate")
     .summary("continue a text, and show how each word was chosen")
-    .description("Continues a text word by word: predict, sample, append, repeat.\nThe prompt is the argument, a --file, or standard input (a pipe, or -).")
+    .description(
+      "Continues a text word by word: predict, sample, append, repeat.\nThe prompt is the argument, a --file, or standard input (a pipe, or -).",
+    )
     .argument("[prompt...]", "the text to continue; without one, text begins from the model's start token");
   addFileFlag(command, "the prompt");
   addModelFlags(command);
   command
     .optionsGroup("How each word is chosen:")
     .addOption(
-      new Option("-t, --temperature <t>", "0 = always the most probable, 1 = the model's own, higher = more even; no upper limit here (hosted APIs stop at 2)")
+      new Option(
+        "-t, --temperature <t>",
+        "0 = always the most probable, 1 = the model's own, higher = more even, without an upper limit (hosted APIs stop at 2)",
+      )
         .default(1)
-        .argParser(numberIn("--temperature", { least: 0, hint: "0 always takes the most probable word, 1 is the model's own, 2 and more gets wild" })),
+        .argParser(
+          numberIn("--temperature", { least: 0, hint: "0 always takes the most probable word, 1 is the model's own, 2 and more gets wild" }),
+        ),
     )
     .addOption(new Option("--top-k <k>", "only the k most probable (0: all)").argParser(numberIn("--top-k", { least: 0, whole: true })))
     .addOption(new Option("--top-p <p>", "only the fewest that sum to at least p").argParser(numberIn("--top-p", { least: 0, most: 1 })))
-    .addOption(new Option("--min-p <p>", "only those at least p times as probable as the first").argParser(numberIn("--min-p", { least: 0, most: 1 })))
-    .addOption(new Option("--repetition-penalty <r>", "above 1: words seen before become less probable").argParser(numberIn("--repetition-penalty", { least: 1e-6, hint: "1 changes nothing, 1.2 is usual" })))
-    .addOption(new Option("--frequency-penalty <f>", "taken off a token's logit for each time it was generated").argParser(numberIn("--frequency-penalty", {})))
+    .addOption(
+      new Option("--min-p <p>", "only those at least p times as probable as the first").argParser(numberIn("--min-p", { least: 0, most: 1 })),
+    )
+    .addOption(
+      new Option("--repetition-penalty <r>", "above 1: words seen before become less probable").argParser(
+        numberIn("--repetition-penalty", { least: 1e-6, hint: "1 changes nothing, 1.2 is usual" }),
+      ),
+    )
+    .addOption(
+      new Option("--frequency-penalty <f>", "taken off a token's logit for each time it was generated").argParser(
+        numberIn("--frequency-penalty", {}),
+      ),
+    )
     .addOption(new Option("--presence-penalty <f>", "taken off once if it was generated at all").argParser(numberIn("--presence-penalty", {})))
     .addOption(new Option("--logit-bias <id=bias>", "added to the logit of a token; repeatable").argParser(readBias))
-    .addOption(new Option("--seed <n>", "the same seed gives the same text (default: a new one, told at the end)").argParser(numberIn("--seed", { least: 0, most: 2 ** 32 - 1, whole: true })))
+    .addOption(
+      new Option("--seed <n>", "the same seed gives the same text (default: a new one, told at the end)").argParser(
+        numberIn("--seed", { least: 0, most: 2 ** 32 - 1, whole: true }),
+      ),
+    )
     .optionsGroup("How long:")
-    .addOption(new Option("-n, --max-tokens <n>", "stop after so many tokens (default: 256)").argParser(numberIn("--max-tokens", { least: 0, whole: true })))
+    .addOption(
+      new Option("-n, --max-tokens <n>", "stop after so many tokens (default: 256)").argParser(numberIn("--max-tokens", { least: 0, whole: true })),
+    )
     .addOption(new Option("--stop <text>", "stop before this text appears; repeatable, \\n is a line break").argParser(readStop))
     .addOption(new Option("--context <n>", "remember at most n tokens").argParser(numberIn("--context", { least: 1, whole: true })))
-    .addOption(new Option("--on-full <what>", "when the context is full: slide (forget the oldest, the default) or stop").argParser(oneOf("--on-full", ["slide", "stop"])))
-    .addOption(new Option("--slide-by <n>", "how many tokens to forget at once (default: an eighth of the context)").argParser(numberIn("--slide-by", { least: 1, whole: true })))
+    .addOption(
+      new Option("--on-full <what>", "when the context is full: slide (forget the oldest, the default) or stop").argParser(
+        oneOf("--on-full", ["slide", "stop"]),
+      ),
+    )
+    .addOption(
+      new Option("--slide-by <n>", "how many tokens to forget at once (default: an eighth of the context)").argParser(
+        numberIn("--slide-by", { least: 1, whole: true }),
+      ),
+    )
     .optionsGroup("What you see:")
-    .addOption(new Option("-s, --show <n>", "draw the n most probable tokens for every word").argParser(numberIn("--show", { least: 0, most: 1000, whole: true })))
+    .addOption(
+      new Option("-s, --show <n>", "draw the n most probable tokens for every word").argParser(
+        numberIn("--show", { least: 0, most: 1000, whole: true }),
+      ),
+    )
     .addOption(new Option("--pace <seconds>", "wait after each word, to watch").argParser(numberIn("--pace", { least: 0, most: 3600 })))
     .option("--json", "JSON Lines: a prompt, a step for each token with its top 10 (or --show), an end")
     .option("--no-echo", "do not print the prompt before its continuation")
@@ -115,7 +150,10 @@ async function promptTokens(engine: Engine, prompt: string): Promise<readonly To
   const tokens = await engine.tokenize(prompt);
   if (tokens.length > 0) return tokens;
   const start = engine.tokenizer.bosId ?? engine.tokenizer.eosId;
-  if (start === undefined) throw new VitrineError('the prompt is empty, and this model has no start token to begin with; give it a text, for example vitrine generate "Once upon a time"');
+  if (start === undefined)
+    throw new VitrineError(
+      'the prompt is empty, and this model has no start token to begin with; give it a text, for example vitrine generate "Once upon a time"',
+    );
   return [engine.tokenizer.token(start)];
 }
 
@@ -123,12 +161,18 @@ async function promptTokens(engine: Engine, prompt: string): Promise<readonly To
 function checkAgainst({ info }: Engine, flags: GenerateFlags, promptLength: number): void {
   checkContext(flags.context, info);
   const context = flags.context ?? info.contextLength;
-  if (flags.slideBy !== undefined && flags.slideBy > context) throw new VitrineError(`--slide-by is ${flags.slideBy}, and the context only ${context}; give at most ${context}`);
+  if (flags.slideBy !== undefined && flags.slideBy > context)
+    throw new VitrineError(`--slide-by is ${flags.slideBy}, and the context only ${context}; give at most ${context}`);
   if (flags.onFull === "stop" && promptLength > context) {
-    throw new VitrineError(`the prompt has ${promptLength} tokens, and the context only ${context}; shorten it, or leave --on-full stop out to keep its last ${context}`);
+    throw new VitrineError(
+      `the prompt has ${promptLength} tokens, and the context only ${context}; shorten it, or leave --on-full stop out to keep its last ${context}`,
+    );
   }
   const stray = Object.keys(flags.logitBias ?? {}).find((id) => Number(id) >= info.vocabularySize);
-  if (stray !== undefined) throw new VitrineError(`--logit-bias names token ${stray}, and ${info.name} has only ids 0 to ${info.vocabularySize - 1}; vitrine tokenize shows them`);
+  if (stray !== undefined)
+    throw new VitrineError(
+      `--logit-bias names token ${stray}, and ${info.name} has only ids 0 to ${info.vocabularySize - 1}; vitrine tokenize shows them`,
+    );
 }
 
 function optionsOf(flags: GenerateFlags, session: Session): GenerateOptions & { seed: number } {
@@ -151,7 +195,14 @@ function optionsOf(flags: GenerateFlags, session: Session): GenerateOptions & { 
   };
 }
 
-function tellingOf(session: Session, engine: Engine, prompt: string, tokens: readonly Token[], options: GenerateOptions & { seed: number }, flags: GenerateFlags): Telling {
+function tellingOf(
+  session: Session,
+  engine: Engine,
+  prompt: string,
+  tokens: readonly Token[],
+  options: GenerateOptions & { seed: number },
+  flags: GenerateFlags,
+): Telling {
   const told = { session, engine, prompt, tokens, options, echo: flags.echo };
   if (flags.json) return jsonTelling(told, flags.show ?? 10);
   return flags.show ? showTelling(told, flags.show) : plainTelling(told);

@@ -2,6 +2,7 @@
  * `vitrine models`: what `--model` can name on this machine, and which of it can be run.
  */
 import { Command } from "commander";
+import type { ModelLine } from "../json.ts";
 import type { Run } from "../main.ts";
 import type { ListedModel } from "../models.ts";
 import { bytes } from "../numbers.ts";
@@ -29,14 +30,21 @@ async function listAll(session: Session, asJson: boolean): Promise<number> {
   const models = await session.models.list(session.io.env);
   const { out } = session;
   if (asJson) {
-    for (const model of models) await out.line(JSON.stringify({ type: "model", ...model, architecture: model.architecture ?? null }));
+    const lines = models.map((model): ModelLine => ({ type: "model", ...model, architecture: model.architecture ?? null }));
+    for (const line of lines) await out.line(JSON.stringify(line));
     return 0;
   }
   if (models.length === 0) {
     await out.line("No models here yet. vitrine pull ORG/NAME fetches one; --model DIR uses a folder you have.");
     return 0;
   }
-  const rows = models.map(({ name, source, architecture, bytes: size, loadable, why }) => [name, architecture ?? "?", bytes(size), sources[source], loadable ? "yes" : `no: ${why}`]);
+  const rows = models.map(({ name, source, architecture, bytes: size, loadable, why }) => [
+    name,
+    architecture ?? "?",
+    bytes(size),
+    sources[source],
+    loadable ? "yes" : `no: ${why}`,
+  ]);
   const columns = [{ title: "model" }, { title: "architecture" }, { title: "size", align: "right" }, { title: "where" }, { title: "runs" }] as const;
   for (const line of drawTable(columns, rows, out.terminal)) await out.line(line);
   return 0;

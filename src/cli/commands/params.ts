@@ -11,6 +11,11 @@ import { grouped } from "../numbers.ts";
 import { numberIn, oneOf } from "../options.ts";
 import type { Session } from "../session.ts";
 import { drawTable } from "../table.ts";
+import { widthOf } from "../width.ts";
+
+function dimension(flag: string, what: string): Option {
+  return new Option(`${flag} <n>`, what).argParser(numberIn(flag, { least: 1, whole: true }));
+}
 
 interface ParamsFlags {
   readonly model?: string;
@@ -25,23 +30,27 @@ interface ParamsFlags {
 
 const examples = `
 Examples:
-  vitrine params gpt3                       175,181,291,520 weights in 27,938 matrices
-  vitrine params gpt2 --rule exact          124,439,808, with positions, biases and norms
+  vitrine params gpt3                     175,181,291,520 in 27,938 matrices
+  vitrine params gpt2 --rule exact        124,439,808: positions, biases, norms
   vitrine params gpt2 --layers 6 --width 384 --heads 6
-  vitrine params ./my-model --rule exact    a checkpoint, compared with what its file holds
+  vitrine params ./my-model --rule exact  a checkpoint and what its files hold
 
 Presets: gpt2, gpt2-medium, gpt2-large, gpt2-xl, gpt3.
-The video's rule counts Key, Query and Value once per head and Output once per layer; it leaves out
-positions, biases and norms, and counts the unembedding also where it is the embedding's own matrix.`;
+The video's rule counts the matrices of Key, Query and Value once per head and
+those of Output once per layer. It leaves out positions, biases and norms, and
+counts the unembedding also where it is the embedding's own matrix.`;
 
 export function paramsCommand(run: Run): Command {
-  const dimension = (flag: string, what: string): Option => new Option(`${flag} <n>`, what).argParser(numberIn(flag, { least: 1, whole: true }));
   return new Command("params")
     .summary("where a model's weights are, counted")
     .description("Counts a model's weights in the eight categories of the lecture, each with its formula.")
     .argument("[model]", "a preset (gpt2 ... gpt3), or a model folder (default: the embedded model)")
     .addOption(new Option("-m, --model <model>", "the same as the argument"))
-    .addOption(new Option("--rule <rule>", "video: the eight categories; exact: also positions, biases, norms and tying").default("video").argParser(oneOf("--rule", ["video", "exact"])))
+    .addOption(
+      new Option("--rule <rule>", "video: the eight categories; exact: also positions, biases, norms and tying")
+        .default("video")
+        .argParser(oneOf("--rule", ["video", "exact"])),
+    )
     .addOption(dimension("--layers", "with a preset: other dimensions"))
     .addOption(dimension("--heads", "attention heads of each layer"))
     .addOption(dimension("--width", "numbers in a token's vector (d_embed)"))
@@ -53,7 +62,8 @@ export function paramsCommand(run: Run): Command {
 }
 
 async function params(session: Session, named: string | undefined, flags: ParamsFlags): Promise<number> {
-  if (named !== undefined && flags.model !== undefined) throw new VitrineError(`a model was named twice, ${named} and --model ${flags.model}; name one`);
+  if (named !== undefined && flags.model !== undefined)
+    throw new VitrineError(`a model was named twice, ${named} and --model ${flags.model}; name one`);
   const { tally, stored } = await session.models.tally(named ?? flags.model, flags.rule, changesOf(flags));
   const { out } = session;
   if (flags.json) {
@@ -76,13 +86,21 @@ function drawTally({ out }: Session, tally: Tally, stored: number | undefined): 
   const total = ["Total", "", "", grouped(tally.weights), grouped(tally.matrices)];
   const cells = tally.rows.map((row) => [row.category, row.formula, row.numbers, grouped(row.weights), grouped(row.matrices)]);
   const wide = drawTable([{ title: "" }, { title: "formula" }, { title: "" }, ...numberColumns], [...cells, total], terminal);
-  const fits = wide.every((line) => line.replaceAll(/\x1b\[[\d;]*m/g, "").length < terminal.columns());
+  const fits = wide.every((line) => widthOf(terminal.paint.strip(line)) < terminal.columns());
   const times = terminal.unicode ? "×" : "*";
   const tight = cells.flatMap(stack).map((row) => row.map((cell) => cell.replaceAll(" * ", times)));
   const stacked = (): string[] => drawTable([{ title: "" }, { title: "formula" }, ...numberColumns], [...tight, without(total, 2)], terminal);
   const lines = fits ? wide : stacked();
   const rule = lines[1];
-  return [`${paint.bold(tally.name)}  ${paint.dim(ruleWords[tally.rule])}`, "", ...lines.slice(0, -1), rule, paint.bold(lines.at(-1)!), "", ...notes(tally, stored)];
+  return [
+    `${paint.bold(tally.name)}  ${paint.dim(ruleWords[tally.rule])}`,
+    "",
+    ...lines.slice(0, -1),
+    rule,
+    paint.bold(lines.at(-1)!),
+    "",
+    ...notes(tally, stored),
+  ];
 }
 
 const numberColumns = [
@@ -92,7 +110,12 @@ const numberColumns = [
 
 function stack(row: readonly string[]): string[][] {
   const [category, formula, numbers, weights, matrices] = row;
-  return numbers === formula ? [[category, formula, weights, matrices]] : [[category, formula, weights, matrices], ["", `= ${numbers}`]];
+  return numbers === formula
+    ? [[category, formula, weights, matrices]]
+    : [
+        [category, formula, weights, matrices],
+        ["", `= ${numbers}`],
+      ];
 }
 
 function without(row: readonly string[], at: number): string[] {
@@ -107,11 +130,19 @@ const ruleWords: Readonly<Record<Tally["rule"], string>> = {
 function notes(tally: Tally, stored: number | undefined): string[] {
   const lines =
     tally.rule === "video"
-      ? ["Matrices: Key, Query and Value once per head, Output once per layer.", "Positions, biases and norms are left out; --rule exact counts them."]
+      ? [
+          "Matrices: Key, Query and Value once per head, Output once per layer.",
+          "Positions, biases and norms are left out; --rule exact counts them.",
+        ]
       : [];
   if (stored === undefined) return lines;
   if (tally.rule === "exact") {
-    return [...lines, stored === tally.weights ? `The checkpoint's files hold exactly these ${grouped(stored)} numbers.` : `The checkpoint's files hold ${grouped(stored)} numbers.`];
+    return [
+      ...lines,
+      stored === tally.weights
+        ? `The checkpoint's files hold exactly these ${grouped(stored)} numbers.`
+        : `The checkpoint's files hold ${grouped(stored)} numbers.`,
+    ];
   }
   return [...lines, `The checkpoint's files hold ${grouped(stored)} numbers.`];
 }

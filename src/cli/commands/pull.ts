@@ -3,6 +3,7 @@
  */
 import { Command } from "commander";
 import { interrupted } from "../errors.ts";
+import type { PulledLine } from "../json.ts";
 import type { Run } from "../main.ts";
 import { bytes, counted } from "../numbers.ts";
 import { Progress } from "../progress.ts";
@@ -15,7 +16,7 @@ Examples:
   vitrine generate "Hello" --model HuggingFaceTB/SmolLM-135M
 
 A download that was cut goes on where it stopped: run the same command again.
-HF_ENDPOINT names another hub, HF_TOKEN your token for it, HF_HOME where the cache lies.`;
+HF_ENDPOINT names another hub, HF_TOKEN your token, HF_HOME where the cache lies.`;
 
 export function pullCommand(run: Run): Command {
   return new Command("pull")
@@ -32,7 +33,13 @@ async function pull(session: Session, id: string, asJson: boolean): Promise<numb
   try {
     const pulled = await session.models.fetch(id, {
       onProgress: ({ received, total, bytesPerSecond, secondsLeft, file, filesDone, filesTotal }) =>
-        progress.update({ done: received, total, rate: bytesPerSecond, secondsLeft, detail: filesTotal > 1 ? `${file} (${filesDone + 1} of ${filesTotal})` : file }),
+        progress.update({
+          done: received,
+          total,
+          rate: bytesPerSecond,
+          secondsLeft,
+          detail: filesTotal > 1 ? `${file} (${filesDone + 1} of ${filesTotal})` : file,
+        }),
       onNote: (text) => {
         progress.clear();
         void session.talk.line(text);
@@ -41,7 +48,8 @@ async function pull(session: Session, id: string, asJson: boolean): Promise<numb
       env: session.io.env,
     });
     progress.clear();
-    if (asJson) await session.out.line(JSON.stringify({ type: "pulled", ...pulled }));
+    const line: PulledLine = { type: "pulled", ...pulled };
+    if (asJson) await session.out.line(JSON.stringify(line));
     else {
       await session.out.line(pulled.folder);
       const fetched = pulled.files.fetched === 0 ? "already here" : `${pulled.files.fetched} of ${counted(pulled.files.total, "file")} fetched`;

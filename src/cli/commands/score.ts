@@ -32,17 +32,24 @@ Examples:
   vitrine score "The cat sat on the moon"        which word came as a surprise?
   vitrine score --file story.txt --json | tail -1  the totals alone
 
-surprise is -log2(probability) in bits: 1 bit = a coin toss, 10 bits = one in a thousand.
-loss is the mean of -ln(probability); perplexity is e^loss: as unsure as a choice among so many.`;
+surprise is -log2(probability): 1 bit = a coin toss, 10 bits = one in a thousand.
+loss is the mean of -ln(probability). perplexity is e^loss: as unsure as a choice
+among so many words.`;
 
 export function scoreCommand(run: Run): Command {
   const command = new Command("score")
     .summary("how much each word of a text surprises a model")
-    .description("Gives the probability of every token of a text after what stands before it.\nThe text is the argument, a --file, or standard input (a pipe, or -).")
+    .description(
+      "Gives the probability of every token of a text after what stands before it.\nThe text is the argument, a --file, or standard input (a pipe, or -).",
+    )
     .argument("[text...]", "the text");
   return addModelFlags(addFileFlag(command, "the text"))
     .addOption(new Option("--context <n>", "look back at most n tokens").argParser(numberIn("--context", { least: 1, whole: true })))
-    .addOption(new Option("-s, --show <n>", "with --json: the n most probable tokens of every position").argParser(numberIn("--show", { least: 0, most: 1000, whole: true })))
+    .addOption(
+      new Option("-s, --show <n>", "with --json: the n most probable tokens of every position").argParser(
+        numberIn("--show", { least: 0, most: 1000, whole: true }),
+      ),
+    )
     .option("--json", "JSON Lines: a line for each token, then the totals (docs/json.md)")
     .addHelpText("after", examples)
     .action((words: string[], flags: ScoreFlags) => run((session) => score(session, words, flags)));
@@ -86,11 +93,13 @@ function finite(value: number | null): number | null {
 
 async function score(session: Session, words: readonly string[], flags: ScoreFlags): Promise<number> {
   const text = await givenText(session, words, flags.file);
-  if (text === undefined || text === "") throw new VitrineError('no text was given; try vitrine score "Once upon a time there was a little girl", or pipe a text in');
+  if (text === undefined || text === "")
+    throw new VitrineError('no text was given; try vitrine score "Once upon a time there was a little girl", or pipe a text in');
   if (session.stop.aborted) return session.isInterrupted() ? interrupted : 0;
   const engine = await openEngine(session, flags);
   try {
-    if (!engine.info.capabilities.score) throw new VitrineError(`${engine.info.name} cannot score: it gives no probabilities for a text of yours; use a local model`);
+    if (!engine.info.capabilities.score)
+      throw new VitrineError(`${engine.info.name} cannot score: it gives no probabilities for a text of yours; use a local model`);
     checkContext(flags.context, engine.info);
     const { out } = session;
     const totals = new Totals();

@@ -18,11 +18,12 @@ export async function start(session: Session): Promise<number> {
   await out.line("and one of them is drawn. Then it reads the longer text, and so on:\n");
   const code = await generate(session, prompt, { temperature: 0.8, maxTokens: 60, show: 8, seed: 7, pace: isTTY ? pace : 0, echo: true });
   if (code === interrupted || out.gone.aborted) return code;
-  await out.write(`
-${paint.bold("What to try next:")}
-  npm start -- generate "${prompt}" --temperature 0 --show 12   always the favourite: the same story every time
-  npm start -- generate "${prompt}" --temperature 3 --show 12   flat bars, wild words
-  npm start -- params gpt3                                      where 175 billion weights are
-`);
+  const tries = [
+    ["always the favourite word: the same story every time", `generate "${prompt}" --temperature 0 --show 12`],
+    ["flat bars, wild words", `generate "${prompt}" --temperature 3 --show 12`],
+    ["where the 175 billion weights of GPT-3 are", "params gpt3"],
+  ];
+  await out.line(`\n${paint.bold("What to try next:")}`);
+  for (const [what, words] of tries) await out.line(`  npm start -- ${words}\n      ${paint.dim(what)}`);
   return code;
 }

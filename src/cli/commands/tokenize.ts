@@ -4,6 +4,7 @@
 import { Command, Option } from "commander";
 import { VitrineError } from "../../base/errors.ts";
 import type { MergeStep, Token, Tokenizer } from "../../tokenizer/tokenizer.ts";
+import { highlight } from "../bars.ts";
 import { interrupted } from "../errors.ts";
 import type { Output } from "../io.ts";
 import { tokenLine } from "../json.ts";
@@ -29,17 +30,19 @@ interface TokenizeFlags extends TextFlags {
 const examples = `
 Examples:
   vitrine tokenize "To date, the cleverest thinker of all time was"
-  vitrine tokenize " cleverest" --merges            how the piece grew, merge by merge
-  vitrine tokenize "naïve 東京" --bytes              the bytes behind every token
-  vitrine tokenize --file book.txt --json | tail -1  how many tokens a book has
-  vitrine tokenize "Hello" --model ./gpt2-tokenizer  a folder with only a tokenizer will do
+  vitrine tokenize " cleverest" --merges         how it grew, merge by merge
+  vitrine tokenize "naïve 東京" --bytes           the bytes behind every token
+  vitrine tokenize -f book.txt --json | tail -1  how many tokens a book has
+  vitrine tokenize "Hello" -m ./gpt2-tokenizer   a tokenizer alone will do
 
 First line: the pieces with | between them. Second line: their ids.`;
 
 export function tokenizeCommand(run: Run): Command {
   const command = new Command("tokenize")
     .summary("cut a text into the pieces a model reads")
-    .description("Cuts a text into tokens: the pieces a model reads, each with its number.\nThe text is the argument, a --file, or standard input (a pipe, or -).")
+    .description(
+      "Cuts a text into tokens: the pieces a model reads, each with its number.\nThe text is the argument, a --file, or standard input (a pipe, or -).",
+    )
     .argument("[text...]", "the text");
   return addFileFlag(command, "the text")
     .addOption(new Option("-m, --model <model>", "whose tokenizer: a model or a folder with only a tokenizer (default: the embedded model's)"))
@@ -53,7 +56,8 @@ export function tokenizeCommand(run: Run): Command {
 
 async function tokenize(session: Session, words: readonly string[], flags: TokenizeFlags): Promise<number> {
   const text = await givenText(session, words, flags.file);
-  if (text === undefined) throw new VitrineError('no text was given; try vitrine tokenize "To date, the cleverest thinker of all time was", or pipe a text in');
+  if (text === undefined)
+    throw new VitrineError('no text was given; try vitrine tokenize "To date, the cleverest thinker of all time was", or pipe a text in');
   if (session.stop.aborted) return session.isInterrupted() ? interrupted : 0;
   const { tokenizer } = await session.models.openTokenizer(flags.model);
   if (flags.merges) await tellMerges(session, tokenizer, text, flags.json === true);
@@ -98,7 +102,7 @@ async function writeJoined(session: Session, words: Iterable<string>, between: s
 async function piecesAndIds(session: Session, tokens: () => Iterable<Token>, ids: readonly number[]): Promise<void> {
   const { out } = session;
   const { paint, unicode } = out.terminal;
-  const shades = [paint.hex("#9cdceb"), paint.hex("#ffdd33")];
+  const shades = [paint.hex("#2f9fb3"), paint.hex("#c98a1b")];
   const painted = function* (): Generator<string> {
     let i = 0;
     for (const token of tokens()) yield shades[i++ % 2](piece(token, unicode));
@@ -114,7 +118,12 @@ function* stringsOf(ids: readonly number[]): Generator<string> {
 }
 
 async function byteTable({ out }: Session, tokens: readonly Token[]): Promise<void> {
-  const rows = tokens.map((token, i) => [grouped(i), String(token.id), tokenLabel(token, out.terminal.unicode), token.special ? "none (special)" : hexBytes(token.bytes)]);
+  const rows = tokens.map((token, i) => [
+    grouped(i),
+    String(token.id),
+    tokenLabel(token, out.terminal.unicode),
+    token.special ? "none (special)" : hexBytes(token.bytes),
+  ]);
   const columns = [{ title: "position", align: "right" }, { title: "id", align: "right" }, { title: "token" }, { title: "bytes" }] as const;
   for (const line of drawTable(columns, rows, out.terminal)) await out.line(line);
 }
@@ -156,9 +165,10 @@ function spelled(part: string, { unicode }: Terminal): string {
   return escaped(part.replaceAll(/[Ġ▁ ]/g, unicode ? "␣" : "_"), unicode) || '""';
 }
 
-function mergeLine(pieces: readonly string[], before: readonly string[] | undefined, step: MergeStep, widest: number, { paint }: Terminal): string {
+function mergeLine(pieces: readonly string[], before: readonly string[] | undefined, step: MergeStep, widest: number, terminal: Terminal): string {
+  const { paint } = terminal;
   if (step.at < 0 || before === undefined) return paint.dim(pieces.join(" "));
-  const line = pieces.map((part, i) => (i === step.at ? paint.hex("#ffdd33").bold(part) : part)).join(" ");
+  const line = pieces.map((part, i) => (i === step.at ? highlight(terminal, part) : part)).join(" ");
   const rule = `rule ${grouped(step.rank + 1)}: ${before[step.at]} + ${before[step.at + 1]}`;
   return `${line}${" ".repeat(Math.max(0, Math.min(widest, 48) - pieces.join(" ").length))}  ${paint.dim(rule)}`;
 }
