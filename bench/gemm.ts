@@ -1,0 +1,166 @@
+/**
+ * Matrix multiplication, the work that prefill and training are made of: our kernels in each build against OpenBLAS,
+ * on GPT-2's projection (256 tokens, 768 x 768), fp32. Budget: relaxed SIMD on one thread reaches 0.45 of OpenBLAS's AVX2 kernels.
+ *
+ * On a machine with AVX-512 OpenBLAS runs twice: as it would choose, and with the other of its AVX2 (Haswell) and AVX-512
+ * (SkylakeX) kernels; its choice goes by a list of processors, and WebAssembly has 128-bit vectors whatever the machine has.
+ */
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { openDeviceOn } from "../src/device/open.ts";
+import { nodeCpuHost } from "../src/host/node-threads.ts";
+import { seconds } from "./_engines.ts";
+import { machineInfo, numberOption } from "./_machine.ts";
+import { peer } from "./_peers.ts";
+import { compare, comparisonData, type Contender, finish, ratio, showComparison, showSpread, spreadData, type Spread } from "./_report.ts";
+
+export const name = "gemm";
+export const description = "matrix multiplication, GFLOP/s, each build on one and two threads, against OpenBLAS";
+
+const M = numberOption("rows", 256);
+const K = numberOption("inputs", 768);
+const N = numberOption("outputs", 768);
+const threadCounts = [1, numberOption("threads", Math.min(2, availableParallelism()))].filter((count, at, all) => all.indexOf(count) === at);
+
+const a = Float32Array.from({ length: M * K }, (_, i) => Math.sin(i));
+const w = Float32Array.from({ length: K * N }, (_, i) => Math.cos(0.7 * i));
+
+/** GFLOP/s over about 0.3 s of calls. */
+function speedOf(call: () => void): number {
+  const started = seconds();
+  let calls = 0;
+  let now = started;
+  while ((now = seconds()) - started < 0.3) {
+    call();
+    calls++;
+  }
+  return (2 * M * N * K * calls) / (now - started) / 1e9;
+}
+
+interface Engine extends Contender {
+  product(): Promise<Float32Array>;
+  dispose(): void;
+}
+
+async function ours(simd: "relaxed" | "simd", threads: number, transposed: boolean): Promise<Engine> {
+  const device = await openDeviceOn(nodeCpuHost(), { device: "wasm", simd, threads });
+  const x = device.allocate("f32", M * K);
+  device.write(x, a);
+  const out = device.allocate("f32", M * N);
+  const weights = device.matrix(N, K);
+  device.writeMatrix(weights, w, { output: 0, outputs: N, input: 0, inputs: K, order: "inputs-first" });
+  // The forms of training on the same numbers of operations: dX = dY W^T and dW = X^T dY, both sides packed at each call.
+  const [left, right] = [device.allocate("f32", M * K), device.allocate("f32", K * N)];
+  device.write(left, a);
+  device.write(right, w);
+  const linear = (): void => device.kernels.linear(out, x, weights, null, null, null, M);
+  const measure = (): Record<string, number> => ({
+    linear: speedOf(linear),
+    ...(transposed && {
+      dX: speedOf(() => device.kernels.matmul(out, left, right, M, N, K, false, true, false)),
+      dW: speedOf(() => device.kernels.matmul(out, left, right, M, N, K, true, false, true)),
+    }),
+  });
+  return {
+    name: `wasm ${simd}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    measure,
+    product: async () => {
+      linear();
+      return (await device.read(out)) as Float32Array;
+    },
+    dispose: () => device.dispose(),
+  };
+}
+
+interface Koffi {
+  load(path: string): { func(declaration: string): (...args: unknown[]) => unknown };
+}
+
+/** One copy of the library, with kernels for `core` ("" = its own choice), used with each thread count. */
+function openblas(koffi: Koffi, library: string, core: string): Engine[] {
+  let path = library;
+  const folder = mkdtempSync(join(tmpdir(), "vitrine-gemm-"));
+  if (core !== "") {
+    path = join(folder, "libopenblas-copy.so"); // under another name it is loaded beside the first
+    copyFileSync(library, path);
+    process.env.OPENBLAS_CORETYPE = core;
+  }
+  const blas = koffi.load(path);
+  const setThreads = blas.func("void openblas_set_num_threads(int)");
+  const coreName = blas.func("const char *openblas_get_corename()")() as string;
+  const sgemm = blas.func("void cblas_sgemm(int, int, int, int, int, int, float, const float *, int, const float *, int, float, _Out_ float *, int)");
+  delete process.env.OPENBLAS_CORETYPE;
+  rmSync(folder, { recursive: true, force: true });
+  const out = new Float32Array(M * N);
+  const linear = (): void => void sgemm(101, 111, 111, M, N, K, 1, a, K, w, N, 0, out, N); // row-major, neither transposed
+  return threadCounts.map((threads) => ({
+    name: `OpenBLAS ${coreName}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    measure: () => {
+      setThreads(threads);
+      return { linear: speedOf(linear) };
+    },
+    product: async () => {
+      setThreads(threads);
+      linear();
+      return out.slice();
+    },
+    dispose: () => {},
+  }));
+}
+
+/** Debian's package `libopenblas0`, or the system's own place for it. */
+function findOpenblas(): string | undefined {
+  for (const folder of ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"])
+    for (const inner of [join(folder, "openblas-pthread"), folder])
+      if (existsSync(inner)) {
+        const file = readdirSync(inner).find((each) => /^libopenblas.*\.so/.test(each));
+        if (file !== undefined) return join(inner, file);
+      }
+  return undefined;
+}
+
+export async function run(): Promise<void> {
+  const engines: Engine[] = [];
+  for (const simd of ["relaxed", "simd"] as const) for (const threads of threadCounts) engines.push(await ours(simd, threads, threads === 1));
+  const koffi = await peer<Koffi>("koffi");
+  const library = findOpenblas();
+  if (library === undefined) console.log("OpenBLAS: not installed, left out (Debian: apt-get install libopenblas0)");
+  if (koffi && library) {
+    const chosen = openblas(koffi, library, "");
+    engines.push(...chosen);
+    if (machineInfo().vector.includes("avx512f"))
+      engines.push(...openblas(koffi, library, /Haswell|Zen/i.test(chosen[0].name) ? "SkylakeX" : "Haswell"));
+  }
+
+  const products = await Promise.all(engines.map((engine) => engine.product()));
+  let difference = 0;
+  for (const product of products) product.forEach((value, i) => (difference = Math.max(difference, Math.abs(value - products[0][i]))));
+  console.log(`${M} x ${K} x ${N} fp32; products agree within ${difference.toExponential(1)}`);
+  if (!(difference < 1e-3 * Math.sqrt(K))) throw new Error("bench: the products differ");
+
+  const comparison = await compare(engines, { rounds: 7 });
+  showComparison(comparison, [
+    { metric: "linear", title: "linear GFLOP/s" },
+    { metric: "dX", title: "dY W^T" },
+    { metric: "dW", title: "X^T dY" },
+  ]);
+
+  const ratios: Record<string, Spread | null> = {};
+  const show = (title: string, values: Spread | undefined): void => {
+    if (values === undefined) return;
+    ratios[title] = spreadData(values);
+    console.log(`${title}: ${showSpread(values)}`);
+  };
+  console.log("");
+  const [relaxed, more] = engines;
+  for (const { name: other } of engines.filter(({ name: each }) => each.startsWith("OpenBLAS") && each.endsWith("1 thread")))
+    show(`${relaxed.name} / ${other}`, ratio(comparison, relaxed.name, other, "linear"));
+  if (threadCounts.length > 1) show(`${more.name} / 1 thread`, ratio(comparison, more.name, relaxed.name, "linear"));
+  show("dY W^T / linear", ratio(comparison, relaxed.name, relaxed.name, "dX", "linear"));
+  show("X^T dY / linear", ratio(comparison, relaxed.name, relaxed.name, "dW", "linear"));
+  for (const engine of engines) engine.dispose();
+  finish(name, { M, K, N, ratios, ...(comparisonData(comparison) as object) });
+}
+
+await run();
