@@ -31,16 +31,22 @@ export async function openSafetensors(source: ByteSource): Promise<TensorSource>
         if (!inside) throw internal(`${source.name}: elements ${start} to ${end} of tensor ${quoted(name)}, which has ${count}`);
 
         const size = storedBytes[tensor.dtype];
-        const out = new Float32Array(end - start);
+        let out: Float32Array | undefined;
         for (let from = start; from < end; from += BLOCK_BYTES / size) {
           const to = Math.min(end, from + BLOCK_BYTES / size);
           const bytes = await source.read(tensor.start + from * size, tensor.start + to * size);
           if (bytes.length !== (to - from) * size) throw new FormatError(`${source.name}: became shorter while it was read; fetch it again`);
-          // fp32 is copied as bytes: no second array, and every NaN keeps its bits.
-          if (tensor.dtype === "F32") new Uint8Array(out.buffer, (from - start) * 4, bytes.length).set(bytes);
-          else out.set(decodeStored(tensor.dtype, bytes), from - start);
+          if (tensor.dtype === "F32") {
+            // Bytes that fill their own buffer were read for us alone: they are the numbers, and loading makes half the garbage.
+            if (to - from === end - start && bytes.length === bytes.buffer.byteLength) return new Float32Array(bytes.buffer);
+            out ??= new Float32Array(end - start);
+            new Uint8Array(out.buffer, (from - start) * 4, bytes.length).set(bytes); // as bytes: every NaN keeps its bits
+          } else {
+            out ??= new Float32Array(end - start);
+            out.set(decodeStored(tensor.dtype, bytes), from - start);
+          }
         }
-        return out;
+        return out ?? new Float32Array(0);
       },
       close: () => source.close(),
     };

@@ -26,8 +26,8 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Numbers read at once: 8 MB of fp32. */
-const BLOCK = 2 ** 21;
+/** Numbers read at once: 2 MB of fp32. Larger blocks are no faster and leave more garbage at the peak. */
+const BLOCK = 2 ** 19;
 
 /**
  * Loads a model from a parsed config.json and its tensors. Does not close the source.
