@@ -1,13 +1,16 @@
-/** `npm run build`: kernels to WebAssembly, the library to dist/ (ES modules and types), the command to one file. */
+/** `npm run build`: kernels to WebAssembly and, where there is a C compiler, to a native add-on, the library to dist/ (ES modules and types), the command to one file. */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { root, run } from "./setup.mjs";
 import { buildKernels } from "./build-kernels.mjs";
+import { buildNative } from "./build-native.mjs";
 
 const dist = join(root, "dist");
 if (existsSync(dist)) for (const entry of readdirSync(dist)) if (entry !== "kernels") rmSync(join(dist, entry), { recursive: true, force: true });
 
+const native = buildNative(); // its compilers run beside the other
 await buildKernels();
+await native;
 // Types are checked by `npm run check`; building only strips them, so that a first start stays short.
 run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", "--noCheck"], "");
 run(process.execPath, ["node_modules/rolldown/bin/cli.mjs", "--config", "tools/rolldown.config.mjs"], "");

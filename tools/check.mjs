@@ -10,6 +10,7 @@ const steps = [
   ["format", "prettier/bin/prettier.cjs", [process.argv.includes("--fix") ? "--write" : "--check", "--log-level=warn", "."]],
   ["unused", "knip/bin/knip.js", []],
   ["package", "publint/src/cli.js", ["--strict", "--pack", "false"]],
+  ["size", "../tools/size.mjs", []],
 ];
 let failed = 0;
 for (const [name, program, args] of steps) {

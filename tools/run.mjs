@@ -10,7 +10,13 @@ export async function bundle(file) {
   const { rolldown } = await import("rolldown");
   const out = join(root, "out/run", `${basename(file, ".ts")}.mjs`);
   mkdirSync(join(root, "out/run"), { recursive: true });
-  const build = await rolldown({ input: resolve(root, file), platform: "node", external: [/^node:/, /^(?!@oxc-project\/)[a-z@]/], transform: { target: "node20" }, logLevel: "warn" });
+  const build = await rolldown({
+    input: resolve(root, file),
+    platform: "node",
+    external: [/^node:/, /^(?!@oxc-project\/)[a-z@]/],
+    transform: { target: "node20" },
+    logLevel: "warn",
+  });
   await build.write({ file: out, format: "esm", sourcemap: "inline", codeSplitting: false });
   await build.close();
   return out;

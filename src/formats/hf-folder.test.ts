@@ -54,7 +54,6 @@ describe("requireConfig says what the folder is instead", () => {
   it.each<[string[], string]>([
     [["vocab.json", "merges.txt"], "model: a tokenizer without a model (no config.json)"],
     [["tokenizer.json"], "a tokenizer without a model"],
-    [["tiny.Q4_K_M.gguf"], "holds tiny.Q4_K_M.gguf, and GGUF is not read yet"],
     [["notes.txt", "a.jpg"], "no config.json, so not a model folder (it holds a.jpg, notes.txt)"],
     [[], "(it holds nothing)"],
     [["1", "2", "3", "4", "5", "6", "7", "8"], "1, 2, 3, 4, 5 and 3 more"],
@@ -91,7 +90,7 @@ describe("openWeights", () => {
       "pytorch_model.bin is there, a format that can run code when opened and is not read; convert it in Python: AutoModelForCausalLM",
     ],
     ["sharded pickles", { "pytorch_model-00001-of-00002.bin": "PK", "training_args.bin": "" }, "pytorch_model-00001-of-00002.bin is there"],
-    ["GGUF", { "m.gguf": "GGUF" }, "m.gguf is there, and GGUF is not read yet"],
+    ["GGUF", { "m.gguf": "GGUF" }, "m.gguf is there, a model by itself; give that file instead of the folder"],
     ["TensorFlow", { "tf_model.h5": "" }, "tf_model.h5 is there, which is not read"],
     ["nothing", { "config.json": "{}" }, "model: no weights in safetensors format; it holds config.json; fetch model.safetensors into it"],
     [

@@ -70,9 +70,6 @@ export async function openModelFolder(folder: Folder): Promise<ModelFolder> {
 export function requireConfig(folder: ModelFolder): JsonObject {
   if (folder.config) return folder.config;
   const tokenizer = folder.files.some((file) => file === "tokenizer.json" || file === "vocab.json");
-  const gguf = folder.files.find((file) => file.endsWith(".gguf"));
-  if (gguf !== undefined)
-    throw new FormatError(`${folder.name}: holds ${gguf}, and GGUF is not read yet; use the model's folder with config.json and model.safetensors`);
   if (tokenizer)
     throw new FormatError(`${folder.name}: a tokenizer without a model (no config.json); give a folder with config.json and model.safetensors`);
   throw new FormatError(`${folder.name}: no config.json, so not a model folder (it holds ${listed(folder.files)}); give the folder that has it`);
@@ -105,7 +102,7 @@ async function openWeights(folder: Folder, files: readonly string[]): Promise<Te
 function otherWeights(files: readonly string[]): string {
   const find = (pattern: RegExp): string | undefined => files.find((file) => pattern.test(file));
   const gguf = find(/\.gguf$/);
-  if (gguf !== undefined) return `${gguf} is there, and GGUF is not read yet; use the model's safetensors version`;
+  if (gguf !== undefined) return `${gguf} is there, a model by itself; give that file instead of the folder`;
   const pickle = find(/^pytorch_model.*\.bin/) ?? find(/\.(bin|pth?|ckpt)$/);
   if (pickle !== undefined) {
     return `${pickle} is there, a format that can run code when opened and is not read; convert it in Python: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder)`;

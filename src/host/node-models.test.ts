@@ -69,7 +69,7 @@ describe("which model a name means", () => {
     ["org/tiny@other", /fetch it with vitrine pull org\/tiny@other/],
     ["./my-modl", /no such folder; did you mean "my-model"\?/],
     ["/nowhere/at/all", /no such folder; check the path/],
-    ["my-model/config.json", /is a file; give the folder it lies in, "my-model"/],
+    ["my-model/config.json", /is a file; give a .gguf file, or the folder it lies in, "my-model"/],
     ["", /no such folder/],
     ["zzz qqq", /no model is called "zzz qqq".*--model DIR\.$/],
   ])("%j is refused with the cure", async (name, message) => {
@@ -77,8 +77,12 @@ describe("which model a name means", () => {
     await expect(resolveModel(name, options)).rejects.toThrow(VitrineError);
   });
 
-  test("a GGUF file says what to use instead", async () => {
+  test("a GGUF file is a model by itself, whatever lies beside it", async () => {
     await writeFile(join(base, "work", "x.gguf"), "GGUF");
-    await expect(resolveModel("x.gguf", options)).rejects.toThrow(/GGUF file, which is not read yet/);
+    const found = await resolveModel("x.gguf", options);
+    expect(found).toMatchObject({ name: "x", path: join(base, "work", "x.gguf") });
+    expect(await found.folder.list()).toEqual(["x.gguf"]);
+    expect((await found.folder.open("x.gguf"))?.size).toBe(4);
+    expect(await found.folder.open("my-model")).toBeUndefined();
   });
 });

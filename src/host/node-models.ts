@@ -40,7 +40,7 @@ export async function embeddedModels(root: string = packageRoot): Promise<FoundM
 }
 
 /**
- * The model that `name` means: a folder's path, then an embedded name, then a pulled hub id (ORG/NAME[@REV]).
+ * The model that `name` means: the path of a folder or of a .gguf file, then an embedded name, then a pulled hub id (ORG/NAME[@REV]).
  * Without a name: the first embedded model, else the small story model that lies beside a clone of the repository.
  * Throws VitrineError when there is none, with the nearest name there is.
  */
@@ -52,7 +52,9 @@ export async function resolveModel(name?: string, options: ResolveOptions = {}):
   const path = resolve(cwd, name);
   const kind = name === "" ? "nothing" : await kindOf(path);
   if (kind === "folder") return { name: basename(path), path, folder: nodeFolder(path) };
-  if (kind === "file") throw fileInsteadOfFolder(name, path);
+  if (kind === "file" && /\.gguf$/i.test(path)) return { name: basename(path).slice(0, -5), path, folder: singleFile(path) };
+  if (kind === "file")
+    throw new VitrineError(`model ${quoted(name)} is a file; give a .gguf file, or the folder it lies in, ${quoted(dirname(name))}`);
 
   const included = embedded.find((model) => model.name === name);
   if (included !== undefined) return included;
@@ -93,12 +95,10 @@ async function pulledModel(name: string, cacheDir: string | undefined): Promise<
   return findCachedModel(name, { cacheDir });
 }
 
-function fileInsteadOfFolder(name: string, path: string): VitrineError {
-  if (/\.gguf$/i.test(path))
-    return new VitrineError(
-      `model ${quoted(name)} is a GGUF file, which is not read yet; use the model's folder with config.json and model.safetensors`,
-    );
-  return new VitrineError(`model ${quoted(name)} is a file; give the folder it lies in, ${quoted(dirname(name))}`);
+/** A file counts as a folder that holds only this file. */
+function singleFile(path: string): Folder {
+  const [folder, only] = [nodeFolder(dirname(path)), basename(path)];
+  return { name: path, list: async () => [only], open: async (file) => (file === only ? folder.open(file) : undefined) };
 }
 
 async function unknown(name: string, path: string, embedded: readonly FoundModel[], cacheDir: string | undefined): Promise<VitrineError> {
