@@ -20,9 +20,9 @@ import { chooseFiles, describeFile, listFiles, type Listing, type RemoteFile, sh
 import { findCachedModel } from "./hub-models.ts";
 import { checkEndpoint, cleanToken, type Environment, hubSettings } from "./hub-settings.ts";
 
-export { formatModelId, parseModelId, type ModelId } from "./hub-id.ts";
+export { parseModelId, type ModelId } from "./hub-id.ts";
 export { findCachedModel, listModels, type CachedModel } from "./hub-models.ts";
-export { hubCacheDir, hubSettings, type HubSettings } from "./hub-settings.ts";
+export { hubCacheDir } from "./hub-settings.ts";
 
 export interface PullOptions {
   /** Default: HF_ENDPOINT, else https://huggingface.co. */
