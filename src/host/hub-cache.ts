@@ -9,12 +9,13 @@
  * Python's own `.lock` files are flock'ed, which Node cannot do, hence names of our own. Reading the cache is hub-models.ts.
  */
 import { randomUUID } from "node:crypto";
-import { copyFile, mkdir, open, readFile, readlink, rename, rm, stat, statfs, symlink, unlink, utimes, writeFile } from "node:fs/promises";
+import { copyFile, open, readFile, readlink, rename, rm, stat, statfs, symlink, unlink, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { VitrineError } from "../base/errors.ts";
 import { isCommit } from "./hub-id.ts";
+import { makeFolder } from "./make-folder.ts";
 
 export function repoFolder(cacheDir: string, repo: string): string {
   return join(cacheDir, `models--${repo.replace("/", "--")}`);
@@ -63,7 +64,7 @@ export async function writeRef(cacheDir: string, repo: string, revision: string,
   const path = join(repoFolder(cacheDir, repo), "refs", revision);
   const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`;
   await onDisk(path, async () => {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFile(temporary, commit);
     await rename(temporary, path);
   });
@@ -73,7 +74,7 @@ export async function writeRef(cacheDir: string, repo: string, revision: string,
 export async function linkFile(blob: string, pointer: string, fresh: boolean): Promise<void> {
   const target = relative(dirname(pointer), blob);
   await onDisk(pointer, async () => {
-    await mkdir(dirname(pointer), { recursive: true });
+    await makeFolder(dirname(pointer));
     try {
       await makeSymlink(target, pointer);
       return;
@@ -121,7 +122,7 @@ const DEAD_AFTER_MS = 10_000;
  */
 export async function withLock<T>(path: string, signal: AbortSignal | undefined, waiting: () => void, work: () => Promise<T>): Promise<T> {
   const name = JSON.stringify({ host: hostname(), pid: process.pid, id: randomUUID() });
-  await onDisk(path, () => mkdir(dirname(path), { recursive: true }));
+  await onDisk(path, () => makeFolder(dirname(path)));
   let told = false;
   let heartbeat: number | undefined;
   let seen = 0;
@@ -193,6 +194,7 @@ export function diskTrouble(path: string, error: unknown): unknown {
     EACCES: "no permission to write here; set HF_HOME (or HF_HUB_CACHE) to a folder of yours",
     EPERM: "no permission to write here; set HF_HOME (or HF_HUB_CACHE) to a folder of yours",
     EROFS: "this disk can only be read; set HF_HOME (or HF_HUB_CACHE) to a folder of yours",
+    ENOENT: "this folder cannot be made; set HF_HOME (or HF_HUB_CACHE) to a folder of yours",
     ENOTDIR: "a file stands where a folder is needed; set HF_HOME (or HF_HUB_CACHE) to a folder",
     EEXIST: "a file stands where a folder is needed; set HF_HOME (or HF_HUB_CACHE) to a folder",
     EISDIR: "a folder stands where a file is needed; move it away",

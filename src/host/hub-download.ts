@@ -4,12 +4,13 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { VitrineError } from "../base/errors.ts";
 import { codeOf, diskTrouble, onDisk, sizeOf } from "./hub-cache.ts";
 import { ask, type Answer, type HubClient, passingTrouble, persist } from "./hub-http.ts";
 import { fileUrl, type RemoteFile } from "./hub-listing.ts";
+import { makeFolder } from "./make-folder.ts";
 
 export interface Target {
   readonly file: RemoteFile;
@@ -26,7 +27,7 @@ export interface Target {
  * (the part file is kept for the next try).
  */
 export async function download(client: HubClient, target: Target, arrived: (total: number, fresh: number) => void): Promise<void> {
-  await onDisk(target.part, () => mkdir(dirname(target.part), { recursive: true }));
+  await onDisk(target.part, () => makeFolder(dirname(target.part)));
   const part = await PartFile.open(target.part, target.file);
   try {
     arrived(part.size, 0);

@@ -3,10 +3,11 @@
  * browser-files.ts is its sister in a page; where caches lie and how models are downloaded is host/'s other files' business.
  */
 import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type ByteSource, checkRange, type Folder, type FolderWriter, isFileName } from "../base/bytes.ts";
 import { type Blame, FormatError, internal, quoted, VitrineError } from "../base/errors.ts";
+import { makeFolder } from "./make-folder.ts";
 
 /** The folder at `path`. Nothing is touched until it is listed or a file is opened; then a missing folder is a VitrineError. */
 export function nodeFolder(path: string): Folder {
@@ -108,7 +109,7 @@ export function nodeFolderWriter(path: string): FolderWriter {
           throw writingFailed(target, cause);
         }
       };
-      await doing(mkdir(path, { recursive: true }));
+      await doing(makeFolder(path));
       const handle = await doing(open(temporary, "wx"));
       try {
         try {
