@@ -2,5 +2,7 @@
 #include "attention.c"
 #include "elementwise.c"
 #include "linear.c"
+#include "half.c"
 #include "pool.c"
+#include "quantised.c"
 #include "rows.c"

@@ -79,7 +79,7 @@ INLINE vf gelu_v(vf x) {
   poly = madd(poly, t, splat(GELU_C(4)));
   poly = madd(poly, t, splat(GELU_C(3)));
   vf tail = poly * t * exp_v(z * z * splat(GELU_C(8))); /* erfc / 2 */
-  vf phi = select((vi)(x < (vf){}), tail, splat(EXP_ONE) - tail);
+  vf phi = choose((vi)(x < (vf){}), tail, splat(EXP_ONE) - tail);
   return x * phi;
 }
 

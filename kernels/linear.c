@@ -4,7 +4,7 @@
  */
 #include "functions.h"
 #include "shuffle.h"
-#include "tile.h"
+#include "tile-wide.h"
 
 /* Found by sweep, docs/log.md: a depth of 256 keeps a panel's block (16 KB) in the first cache. */
 #ifndef DEPTH_BLOCK
@@ -153,24 +153,27 @@ KERNEL(gemm) {
   i32 tile_part = chunk / a->panel_parts, panel_part = chunk % a->panel_parts;
   i32 first_tile = part(tiles, tile_part, a->tile_parts), last_tile = part(tiles, tile_part + 1, a->tile_parts);
   i32 first_panel = part(panels, panel_part, a->panel_parts), last_panel = part(panels, panel_part + 1, a->panel_parts);
-  float sums[ROW_BLOCK * PANEL] __attribute__((aligned(64)));
+  float sums[ROW_BLOCK * PANEL * MOST_PANELS] __attribute__((aligned(64)));
+  size apart = (size)a->inputs * PANEL;
 
   for (i32 block = first_tile; block < last_tile;) {
     i32 block_row = tile_start(a->rows, block), block_end = block + 1;
     while (block_end < last_tile && tile_start(a->rows, block_end + 1) - block_row <= ROW_BLOCK) block_end++;
-    i32 block_rows = tile_start(a->rows, block_end) - block_row;
-    for (i32 p = first_panel; p < last_panel; p++) {
-      const float *panel = F32(a->panels) + (size)p * a->inputs * PANEL;
-      i32 step = block_rows > TILE_ROWS ? DEPTH_BLOCK : a->inputs; /* one tile alone gains nothing from staying in cache */
-      for (i32 k = 0; k < a->inputs; k += step) {
+    i32 block_rows = tile_start(a->rows, block_end) - block_row, sums_apart = block_rows * PANEL;
+    i32 step = block_rows > TILE_ROWS ? DEPTH_BLOCK : max_i(1, a->inputs); /* one tile alone gains nothing from staying in cache */
+    for (i32 p = first_panel, count; p < last_panel; p += count) {
+      count = last_panel - p >= panels_at_once(block_rows) ? panels_at_once(block_rows) : 1;
+      const float *panel = F32(a->panels) + p * apart;
+      for (i32 k = 0; k == 0 || k < a->inputs; k += step) {
         i32 depth = min_i(step, a->inputs - k);
         for (i32 t = block, row = block_row; t < block_end; t++) {
           i32 next = tile_start(a->rows, t + 1), rows = next - row;
-          tile(rows, sums + (row - block_row) * PANEL, F32(a->a) + (size)row * a->inputs + (size)k * rows, panel + (size)k * PANEL, depth, k == 0);
+          const float *tile_of_a = F32(a->a) + (size)row * a->inputs + (size)k * rows;
+          tile_wide(count, rows, sums + (row - block_row) * PANEL, sums_apart, tile_of_a, panel + (size)k * PANEL, apart, depth, k == 0);
           row = next;
         }
       }
-      finish(a, sums, block_row, block_rows, p);
+      for (i32 i = 0; i < count; i++) finish(a, sums + i * sums_apart, block_row, block_rows, p + i);
     }
     block = block_end;
   }

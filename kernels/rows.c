@@ -1,7 +1,7 @@
 /* Kernels that boil each row down before writing it: norms, softmax, cross-entropy, the largest few. A row is never shared. */
 #include "functions.h"
 
-/* Sum of `expression` over vectors `x` of a row, four chains; tails scalar through `scalar` of `y`. */
+/* Sum of a row on four chains. */
 INLINE float row_sum(const float *x, i32 width) {
   vf s[4] = {0};
   i32 i = 0;

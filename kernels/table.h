@@ -1,4 +1,8 @@
 /* All kernels, once. Their numbers are their order here; TypeScript asks `kernel_names` for them at load. */
+
+/* Counts changes of what arguments mean; src/device/cpu/core.ts knows the same number. */
+#define KERNELS_VERSION 1
+
 #define KERNELS(K)                                                                                                                                   \
   K(fill)                                                                                                                                            \
   K(copy)                                                                                                                                            \
@@ -13,6 +17,12 @@
   K(pack_inputs_first)                                                                                                                               \
   K(unpack)                                                                                                                                          \
   K(gemm)                                                                                                                                            \
+  K(pack_small)                                                                                                                                      \
+  K(unpack_small)                                                                                                                                    \
+  K(quantise_rows)                                                                                                                                   \
+  K(gemm_half)                                                                                                                                       \
+  K(gemm_int8)                                                                                                                                       \
+  K(gemm_int4)                                                                                                                                       \
   K(activate)                                                                                                                                        \
   K(gate)                                                                                                                                            \
   K(columns)                                                                                                                                         \

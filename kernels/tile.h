@@ -12,13 +12,16 @@
 /*
  * V8 loads all of a step's numbers before its first multiplication, so on wasm sums + weights + broadcasts must fit 15
  * registers: 4 x 8 runs at 63 of 68 GFLOP/s, while 6 x 8 spills and halves (docs/log.md). Native compilers interleave:
- * 6 x 16 on AVX2, 14 x 16 on AVX-512.
+ * 6 x 16 on AVX2, 5 x 16 on NEON (GCC spills at 6), 12 x 16 on AVX-512, there over two panels at once where it matters
+ * (tile-wide.h).
  */
 #ifndef TILE_ROWS
 #if defined(__AVX512F__)
-#define TILE_ROWS 14
-#elif defined(__AVX2__) || defined(__ARM_NEON)
+#define TILE_ROWS 12
+#elif defined(__AVX2__)
 #define TILE_ROWS 6
+#elif defined(__ARM_NEON)
+#define TILE_ROWS 5
 #else
 #define TILE_ROWS 4
 #endif
@@ -43,7 +46,15 @@
   }
 #define EACH_(i, count) _Pragma("GCC unroll 16") for (i32 i = 0; i < count; i++)
 
-#if LANES == 4
+#if defined(__ARM_NEON) /* 32 registers: whole panels */
+TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4)
+#define TILE_CALL(R) tile_##R##_4(sums, a, b, depth, fresh)
+#define TILE_1 TILE_CALL(1)
+#define TILE_2 TILE_CALL(2)
+#define TILE_3 TILE_CALL(3)
+#define TILE_4 TILE_CALL(4)
+#define TILE_5 TILE_CALL(5)
+#elif LANES == 4
 TILE(1, 4) TILE(2, 4) TILE(3, 2) TILE(4, 2)
 #define TILE_1 tile_1_4(sums, a, b, depth, fresh)
 #define TILE_2 tile_2_4(sums, a, b, depth, fresh)
@@ -59,7 +70,7 @@ TILE(5, 2) TILE(6, 2)
 TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
 #define TILE_CALL(R) tile_##R##_2(sums, a, b, depth, fresh)
 #else
-TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(13, 1) TILE(14, 1)
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1)
 #define TILE_CALL(R) tile_##R##_1(sums, a, b, depth, fresh)
 #endif
 #define TILE_1 TILE_CALL(1)
@@ -79,6 +90,8 @@ INLINE void tile(i32 rows, float *sums, const float *a, const float *b, i32 dept
     case 4: TILE_4; break;
 #if TILE_ROWS > 4
     case 5: TILE_5; break;
+#endif
+#if TILE_ROWS > 5
     case 6: TILE_6; break;
 #endif
 #if TILE_ROWS > 6
@@ -88,8 +101,6 @@ INLINE void tile(i32 rows, float *sums, const float *a, const float *b, i32 dept
     case 10: TILE_CALL(10); break;
     case 11: TILE_CALL(11); break;
     case 12: TILE_CALL(12); break;
-    case 13: TILE_CALL(13); break;
-    case 14: TILE_CALL(14); break;
 #endif
   }
 }

@@ -10,6 +10,12 @@
 #ifndef VITRINE_H
 #define VITRINE_H
 
+#if defined(__FMA__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
 typedef int i32;
 typedef unsigned u32;
 typedef long long i64;
@@ -22,7 +28,8 @@ typedef __SIZE_TYPE__ size;
 #ifdef __wasm__
 #define HEAP(offset) ((void *)(size)(offset))
 #else
-extern char *vitrine_heap;
+/* Of the device whose job the thread is doing: several devices may live in one process. Set by native.c before each chunk. */
+extern __thread char *vitrine_heap __attribute__((visibility("hidden")));
 #define HEAP(offset) ((void *)(vitrine_heap + (size)(offset)))
 #endif
 #define F32(offset) ((float *)HEAP(offset))
@@ -46,19 +53,16 @@ typedef float vfu __attribute__((vector_size(4 * LANES), aligned(4), may_alias))
 INLINE vf load(const float *p) { return *(const vfu *)p; }
 INLINE void store(float *p, vf v) { *(vfu *)p = v; }
 INLINE vf splat(float x) { return x - (vf){}; } /* x - 0, not x + 0: keeps -0 */
-INLINE vf select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
+INLINE vf choose(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 
 /* x * y + z: one rounding where the target can, two in the plain simd128 build. Kernels name it; the compiler never contracts on its own. */
 #if defined(__wasm_relaxed_simd__)
 INLINE vf madd(vf x, vf y, vf z) { return __builtin_wasm_relaxed_madd_f32x4(x, y, z); }
 #elif defined(__AVX512F__)
-#include <immintrin.h>
 INLINE vf madd(vf x, vf y, vf z) { return (vf)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z); }
 #elif defined(__FMA__)
-#include <immintrin.h>
 INLINE vf madd(vf x, vf y, vf z) { return (vf)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z); }
 #elif defined(__ARM_NEON)
-#include <arm_neon.h>
 INLINE vf madd(vf x, vf y, vf z) { return (vf)vfmaq_f32((float32x4_t)z, (float32x4_t)x, (float32x4_t)y); }
 #else
 INLINE vf madd(vf x, vf y, vf z) { return x * y + z; }
@@ -69,8 +73,8 @@ INLINE vf madd(vf x, vf y, vf z) { return x * y + z; }
 INLINE vf at_least(vf x, vf low) { return __builtin_wasm_pmax_f32x4(x, low); }
 INLINE vf at_most(vf x, vf high) { return __builtin_wasm_pmin_f32x4(x, high); }
 #else
-INLINE vf at_least(vf x, vf low) { return select((vi)(x < low), low, x); }
-INLINE vf at_most(vf x, vf high) { return select((vi)(x > high), high, x); }
+INLINE vf at_least(vf x, vf low) { return choose((vi)(x < low), low, x); }
+INLINE vf at_most(vf x, vf high) { return choose((vi)(x > high), high, x); }
 #endif
 INLINE vf larger(vf x, vf y) { return at_least(x, y); }
 INLINE vf absolute(vf x) { return (vf)((vi)x & 0x7fffffff); }
@@ -113,6 +117,11 @@ INLINE i32 part_of(i32 total, i32 unit, i32 chunk, i32 chunks) { return min_i(to
 #define PANEL_VECTORS (PANEL / LANES)
 INLINE i32 panels_of(i32 outputs) { return (outputs + PANEL - 1) / PANEL; }
 
+typedef void kernel(const void *words, i32 chunk, i32 chunks);
+#ifdef __wasm__
 #define KERNEL(name) void name(const void *words, i32 chunk, i32 chunks)
+#else
+#define KERNEL(name) static void name(const void *words, i32 chunk, i32 chunks) /* reached through the table of instruction-set.c */
+#endif
 
 #endif

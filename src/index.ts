@@ -4,6 +4,7 @@
  */
 import { loadEngine, loadTokenizerOnly } from "./engine/load.ts";
 import type { LocalEngine } from "./engine/local.ts";
+import type { MatrixFormat } from "./device/device.ts";
 import { openDevice } from "./host/node.ts";
 import type { OpenDeviceOptions } from "./host/node.ts";
 import { resolveModel } from "./host/node-models.ts";
@@ -17,6 +18,8 @@ export interface LoadModelOptions extends OpenDeviceOptions {
   /** One line for people about something odd but harmless, in the files or in a prompt. */
   readonly onNote?: (note: string) => void;
   readonly signal?: AbortSignal;
+  /** How matrices keep their numbers. Default "f32"; "f16", "int8" and "int4" take a half, a quarter and an eighth of the memory. */
+  readonly weights?: MatrixFormat;
 }
 
 /**
@@ -71,7 +74,7 @@ export type { Engine, ModelInfo } from "./engine/engine.ts";
 export type { LocalEngine } from "./engine/local.ts";
 export type { ByteSource, Folder, FolderWriter } from "./base/bytes.ts";
 export type { FloatType } from "./base/dtype.ts";
-export type { Device } from "./device/device.ts";
+export type { Device, MatrixFormat } from "./device/device.ts";
 export { FormatError, ShapeError, VitrineError } from "./base/errors.ts";
 
 // Tokenize
@@ -83,6 +86,7 @@ export type { EncodeOptions, MergeStep, StreamDecoder, Token, Tokenizer } from "
 
 export { distributionOf, retemper } from "./generation/distribution.ts";
 export type { Candidate, CompleteDistribution, Distribution } from "./generation/distribution.ts";
+export { divergence } from "./generation/divergence.ts";
 export { checkSampling, sampler } from "./generation/sampling.ts";
 export type { Sampler, SamplingOptions } from "./generation/sampling.ts";
 export type { EndReason, GenerateEnd, GenerateOptions, ScoredStep, Step } from "./generation/step.ts";

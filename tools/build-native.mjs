@@ -21,7 +21,7 @@ const avx512 = [...avx2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"];
 /** Flags of each set; kernels/native.c has the same names and knows which a processor has. */
 const instructionSets = {
   x64: { sse2: [], avx2, avxvnni: [...avx2, "-mavxvnni"], avx512, avx512vnni: [...avx512, "-mavx512vnni"] },
-  arm64: { neon: [] },
+  arm64: { neon: [], neondot: ["-march=armv8.2-a+dotprod"] },
 }[process.arch];
 
 /** A library whose thread-local variable needs no call; musl's loader refuses that. */

@@ -8,7 +8,8 @@ import type { Folder } from "../base/bytes.ts";
 import { nearest, quoted, VitrineError } from "../base/errors.ts";
 import type { JsonObject } from "../base/json.ts";
 import { elements } from "../base/shape.ts";
-import { openModelFolder, requireConfig } from "../formats/hf-folder.ts";
+import { requireConfig } from "../formats/hf-folder.ts";
+import { openModel } from "../formats/open-model.ts";
 import type { TensorSource } from "../formats/tensor-source.ts";
 import { embeddedModels, resolveModel } from "../host/node-models.ts";
 import type { FoundModel } from "../host/node-models.ts";
@@ -20,12 +21,13 @@ import { tally } from "../model/tally.ts";
 import type { ListedModel, Models } from "./models.ts";
 
 export const hostModels: Models = {
-  open: async ({ model, device: deviceName, threads, onProgress, onNote, signal }) => {
+  open: async ({ model, device: deviceName, threads, weights, onProgress, onNote, signal }) => {
     const [{ loadEngine }, { openDevice }] = await Promise.all([import("../engine/load.ts"), import("../host/node.ts")]);
     const found = await resolveModel(model);
     const device = await openDevice({ device: deviceName, threads });
     try {
-      return await loadEngine(found.folder, device, { name: found.name, onProgress, onNote, signal, onDispose: () => device.dispose() });
+      const onDispose = (): void => device.dispose();
+      return await loadEngine(found.folder, device, { name: found.name, weights, onProgress, onNote, signal, onDispose });
     } catch (error) {
       device.dispose();
       throw error;
@@ -50,7 +52,7 @@ export const hostModels: Models = {
         `other dimensions were asked for, but ${quoted(model!)} is no preset; leave the model out, or name one of ${presetNames.join(", ")}`,
       );
     const { name, folder } = await resolveModel(model).catch((error: unknown) => Promise.reject(withPreset(error, model)));
-    const files = await openModelFolder(folder);
+    const files = await openModel(folder);
     const config = readConfig(requireConfig(files), `${folder.name}/config.json`);
     return { tally: tally(config, rule, name), stored: await storedIn(await files.openWeights(), config) };
   },
@@ -120,7 +122,7 @@ async function listed({ name, path, folder }: FoundModel, source: ListedModel["s
 /** What a folder says it is, and why it cannot be run if it cannot. */
 async function examine(folder: Folder): Promise<{ architecture: string | undefined; why: string | undefined }> {
   try {
-    const files = await openModelFolder(folder);
+    const files = await openModel(folder);
     const config = requireConfig(files);
     const modelType = typeof config.model_type === "string" ? config.model_type : undefined;
     const why = runnable(config);

@@ -2,6 +2,7 @@
  * `--json`: one JSON object a line, documented in docs/json.md and kept stable. Fields may be added, never changed or taken away.
  * Here is how each is made; which command writes which, and when, is commands/.
  */
+import type { DeviceName } from "../device/device.ts";
 import type { EndReason, GenerateEnd, ScoredStep, Step } from "../engine/engine.ts";
 import type { Tally, TallyRow } from "../model/tally.ts";
 import type { Token, Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -81,6 +82,22 @@ export interface ScoreEndLine {
   readonly seconds: number;
 }
 
+export interface CompareLine {
+  readonly type: "compare";
+  /** Format of the weights, and of those they are compared with. */
+  readonly weights: string;
+  readonly with: string;
+  /** Predictions that both made. */
+  readonly positions: number;
+  /** Mean and largest Kullback-Leibler divergence, in nats; null when infinite or when there are no positions. */
+  readonly divergence: number | null;
+  readonly mostDivergence: number | null;
+  /** Share of positions where both think the same token the most probable. */
+  readonly sameTop: number | null;
+  readonly perplexity: number | null;
+  readonly perplexityWith: number | null;
+}
+
 export interface TokenLine extends JsonToken {
   readonly type: "token";
   readonly index: number;
@@ -124,6 +141,24 @@ export interface ModelLine {
   readonly architecture: string | null;
   readonly loadable: boolean;
   readonly why: string;
+}
+
+export interface DeviceLine {
+  readonly type: "device";
+  readonly name: DeviceName;
+  readonly available: boolean;
+  /** Whether Vitrine takes it when nothing is said. */
+  readonly picked: boolean;
+  /** Why it is picked, or why it is not available; else "". */
+  readonly why: string;
+  /** What it runs on; "" where it is not available. */
+  readonly summary: string;
+  readonly threads: number;
+  /** Native: the instruction sets that VITRINE_ISA may force, slowest first. */
+  readonly instructionSets: readonly string[];
+  /** null where nothing was measured. */
+  readonly gigaflops: number | null;
+  readonly gigabytesPerSecond: number | null;
 }
 
 export interface PulledLine extends Fetched {

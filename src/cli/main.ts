@@ -34,7 +34,17 @@ const entries: readonly Entry[] = [
   { name: "score", summary: "how much each word of a text surprises a model", load: async () => (await import("./commands/score.ts")).scoreCommand },
   { name: "params", summary: "where a model's weights are, counted", load: async () => (await import("./commands/params.ts")).paramsCommand },
   { name: "pull", summary: "download a model from a Hugging-Face-style hub", load: async () => (await import("./commands/pull.ts")).pullCommand },
+  {
+    name: "export",
+    summary: "write a model in another form: GGUF or safetensors",
+    load: async () => (await import("./commands/export.ts")).exportCommand,
+  },
   { name: "models", summary: "list the models that are here", load: async () => (await import("./commands/models.ts")).modelsCommand },
+  {
+    name: "devices",
+    summary: "what can compute here, what is picked, and how fast it is",
+    load: async () => (await import("./commands/devices.ts")).devicesCommand,
+  },
 ];
 
 const examples = `

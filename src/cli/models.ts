@@ -2,6 +2,7 @@
  * What the commands ask of the host: opening models, listing them, fetching them. Tests pass another one.
  * Everything behind it is loaded when first asked for, so that `--help` and `params` stay quick.
  */
+import type { MatrixFormat } from "../device/device.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Tally } from "../model/tally.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -12,6 +13,7 @@ export interface OpenOptions {
   readonly model?: string;
   readonly device?: string;
   readonly threads?: number;
+  readonly weights?: MatrixFormat;
   /** Weights loaded so far, of all. */
   readonly onProgress?: (done: number, total: number) => void;
   /** A line for people about something odd but harmless. */

@@ -4,6 +4,7 @@
  */
 import { Option } from "commander";
 import type { Command } from "commander";
+import type { MatrixFormat } from "../device/device.ts";
 import type { ModelInfo } from "../engine/engine.ts";
 import { nearest, quoted, VitrineError } from "../base/errors.ts";
 
@@ -72,19 +73,31 @@ export function readStop(text: string, earlier: readonly string[] = []): string[
 }
 
 const modelHelp = "a model folder, an embedded name, or a pulled ORG/NAME[@REV] (default: the embedded model)";
-const deviceNames: readonly string[] = ["auto", "wasm", "reference"];
+const weightFormats: readonly MatrixFormat[] = ["f32", "f16", "int8", "int4"];
+const deviceNames: readonly string[] = ["auto", "native", "wasm", "reference"];
 
-export interface ModelFlags {
-  readonly model?: string;
+export interface DeviceFlags {
   readonly device?: string;
   readonly threads?: number;
 }
 
+export interface ModelFlags extends DeviceFlags {
+  readonly model?: string;
+  readonly weights?: MatrixFormat;
+}
+
 export function addModelFlags(command: Command): Command {
+  return addDeviceFlags(command.addOption(new Option("-m, --model <model>", modelHelp))).addOption(
+    new Option("--weights <format>", "how weights are kept in memory: f32 (exact, the default), f16, int8 or int4 (smaller, faster)").argParser(
+      oneOf("--weights", weightFormats),
+    ),
+  );
+}
+
+export function addDeviceFlags(command: Command): Command {
   return command
-    .addOption(new Option("-m, --model <model>", modelHelp))
     .addOption(
-      new Option("--device <name>", "what computes: wasm (fast, the default) or reference (plain TypeScript)").argParser(
+      new Option("--device <name>", "what computes: native, wasm or reference (default: the fastest; vitrine devices)").argParser(
         oneOf("--device", deviceNames),
       ),
     )

@@ -14,8 +14,12 @@
 
 export type DeviceName = "reference" | "wasm" | "native";
 
-/** How a matrix keeps its numbers. fp32 for now; fp16, int8 and int4 come with small weights. */
-export type MatrixFormat = "f32";
+/**
+ * How a matrix keeps its numbers. Written as fp32, they are rounded: to fp16 ("f16"), or in blocks of 32 along the inputs with one
+ * fp16 scale, as ggml's Q8_0 ("int8", about 8.5 bits a number) and Q4_0 ("int4", 4.5 bits). What is left of a number is the same
+ * on every device, and a matrix holds exactly that: reference/rounding.ts defines it.
+ */
+export type MatrixFormat = "f32" | "f16" | "int8" | "int4";
 
 /** Activation functions as Hugging Face configs name them: gelu = exact (erf), gelu_new = tanh approximation. */
 export type Activation = "gelu" | "gelu_new" | "silu" | "relu";
@@ -38,7 +42,10 @@ export interface Matrix {
   free(): void;
 }
 
-/** Which part of a matrix a block of numbers fills, and how the block lies in memory. */
+/**
+ * Which part of a matrix a block of numbers fills, and how the block lies in memory.
+ * For int8 and int4 its inputs are whole blocks of 32: they begin at a multiple of 32 and end at one, or at the matrix's end.
+ */
 export interface MatrixBlock {
   /** First output row and number of rows covered. */
   readonly output: number;
@@ -65,9 +72,12 @@ export interface Device {
 
   /** A matrix whose numbers are zero until written. */
   matrix(outputs: number, inputs: number, format?: MatrixFormat): Matrix;
-  /** Fills a block; `values` holds block.outputs x block.inputs numbers. A matrix is written block by block while its file is read, so no second copy of it ever exists. */
+  /**
+   * Fills a block; `values` holds block.outputs x block.inputs numbers. A matrix is written block by block while its file is read, so no second copy of it ever exists.
+   * Throws VitrineError when the matrix's format cannot hold a number: not finite or, for f16, of magnitude 65520 or more.
+   */
   writeMatrix(matrix: Matrix, values: Float32Array, block: MatrixBlock): void;
-  /** Rows `output` to `output + outputs` as (outputs, inputs). For saving and for looking. */
+  /** Rows `output` to `output + outputs` as (outputs, inputs): the numbers the matrix holds. For saving and for looking. */
   readMatrix(matrix: Matrix, output?: number, outputs?: number): Promise<Float32Array>;
 
   /** Live memory, for leak tests and for `vitrine devices`. */
@@ -118,6 +128,10 @@ export interface Kernels {
   /**
    * out (rows, outputs) = activation(x W^T + bias) + residual. x is (rows, inputs).
    * bias (outputs,), residual (rows, outputs; may be `out` itself) and activation may be null.
+   *
+   * With int8 and int4 weights a device may round x too, each row in blocks of 32, to multiples of (largest magnitude / n), so that
+   * blocks multiply as whole numbers; n is 32767 with int8 and 127 with int4. Each x is then off by at most 1 / 2n of its block's
+   * largest, and an output by at most the sum over inputs of |weight| times that. A row gives the same bits alone and among others.
    */
   linear(
     out: DeviceBuffer,

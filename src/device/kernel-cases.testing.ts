@@ -4,7 +4,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import { randomFrom } from "../base/random.ts";
-import type { AttentionSizes, Device, DeviceBuffer, Matrix } from "./device.ts";
+import type { AttentionSizes, Device, DeviceBuffer, Matrix, MatrixFormat } from "./device.ts";
 
 /** `length` numbers in (-scale, scale), the same for the same seed. */
 export function numbers(seed: number, length: number, scale = 1): Float32Array {
@@ -40,8 +40,8 @@ export class Bench {
     return buffer;
   }
 
-  matrix(values: Float32Array, outputs: number, inputs: number): Matrix {
-    const matrix = this.device.matrix(outputs, inputs);
+  matrix(values: Float32Array, outputs: number, inputs: number, format?: MatrixFormat): Matrix {
+    const matrix = this.device.matrix(outputs, inputs, format);
     this.device.writeMatrix(matrix, values, { output: 0, outputs, input: 0, inputs, order: "outputs-first" });
     this.#made.push(matrix);
     return matrix;

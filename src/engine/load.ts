@@ -6,9 +6,10 @@ import type { Folder } from "../base/bytes.ts";
 import { FormatError } from "../base/errors.ts";
 import { describe } from "../base/json.ts";
 import type { JsonObject } from "../base/json.ts";
-import type { Device } from "../device/device.ts";
-import { openModelFolder, requireConfig } from "../formats/hf-folder.ts";
+import type { Device, MatrixFormat } from "../device/device.ts";
+import { requireConfig } from "../formats/hf-folder.ts";
 import type { ModelFolder } from "../formats/hf-folder.ts";
+import { openModel } from "../formats/open-model.ts";
 import { readConfig } from "../model/config-file.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadWeights } from "../model/load.ts";
@@ -27,18 +28,21 @@ export interface LoadEngineOptions {
   /** One line for people about something odd but harmless, in the files or in a prompt. */
   readonly onNote?: (note: string) => void;
   readonly signal?: AbortSignal;
+  /** How matrices keep their numbers. Default "f32"; "f16", "int8" and "int4" take a half, a quarter and an eighth of the memory. */
+  readonly weights?: MatrixFormat;
   /** Called when the engine is disposed, for example to end the device. */
   readonly onDispose?: () => void;
 }
 
 /**
- * Opens a Hugging Face model folder on a device. Small files are read and checked before the weights, so that mistakes show at once.
+ * Opens a model folder on a device: Hugging Face's, or one that holds a single GGUF file.
+ * Small files are read and checked before the weights, so that mistakes show at once.
  * Throws FormatError or VitrineError, with the cure, for whatever is missing, damaged or does not belong together.
  */
 export async function loadEngine(folder: Folder, device: Device, options: LoadEngineOptions = {}): Promise<LocalEngine> {
-  const files = await openModelFolder(folder);
+  const files = await openModel(folder);
   const config = readConfig(requireConfig(files), `${folder.name}/config.json`);
-  const tokenizer = await tokenizerOf(folder, files);
+  const tokenizer = await tokenizerOf(files);
   const name = options.name ?? folder.name;
   const warning = checkVocabularies(name, tokenizer, config.vocabularySize);
   if (warning !== undefined) options.onNote?.(warning);
@@ -46,8 +50,8 @@ export async function loadEngine(folder: Folder, device: Device, options: LoadEn
 
   const weights = await files.openWeights();
   try {
-    const { onProgress, signal, onNote, onDispose } = options;
-    const model = await loadWeights(config, weights, device, { onProgress, onWarning: onNote, signal });
+    const { onProgress, signal, onNote, onDispose, weights: format } = options;
+    const model = await loadWeights(config, weights, device, { onProgress, onWarning: onNote, signal, weights: format });
     return localEngine({ model, tokenizer, name, bosId, eosIds, tally: (rule) => tally(config, rule, name), onNote, onDispose });
   } finally {
     await weights.close();
@@ -56,12 +60,12 @@ export async function loadEngine(folder: Folder, device: Device, options: LoadEn
 
 /** The tokenizer of a folder, be there a model in it or not. Throws FormatError naming the files it needs. */
 export async function loadTokenizerOnly(folder: Folder): Promise<Tokenizer> {
-  return tokenizerOf(folder, await openModelFolder(folder));
+  return tokenizerOf(await openModel(folder));
 }
 
 /** Only files that the folder lists are asked for: over a network each miss would be another question. */
-function tokenizerOf(folder: Folder, files: ModelFolder): Promise<Tokenizer> {
-  return loadTokenizer(async (file) => (files.files.includes(file) ? files.readText(file) : undefined), folder.name);
+export function tokenizerOf(files: ModelFolder): Promise<Tokenizer> {
+  return loadTokenizer(async (file) => (files.files.includes(file) ? files.readText(file) : undefined), files.name);
 }
 
 /** generation_config.json knows best where texts begin and end (Llama 3 has several ends); config.json is the older place. */

@@ -24,9 +24,15 @@ export function browserCpuHost(options: BrowserCpuOptions = {}): CpuHost {
 async function loadKernels(folder: URL, build: KernelBuild): Promise<Uint8Array<ArrayBuffer>> {
   const address = new URL(`kernels-${build}.wasm`, folder);
   const response = await fetch(address).catch((cause: unknown) => {
-    throw new VitrineError(`the compiled kernels did not load from ${address.href}; serve the package's dist/kernels there, or give its address`, { blame: "work", cause });
+    throw new VitrineError(`the compiled kernels did not load from ${address.href}; serve the package's dist/kernels there, or give its address`, {
+      blame: "work",
+      cause,
+    });
   });
-  if (!response.ok) throw new VitrineError(`the compiled kernels are not at ${address.href} (${response.status}); serve the package's dist/kernels there, or give its address`);
+  if (!response.ok)
+    throw new VitrineError(
+      `the compiled kernels are not at ${address.href} (${response.status}); serve the package's dist/kernels there, or give its address`,
+    );
   return new Uint8Array(await response.arrayBuffer());
 }
 
@@ -45,8 +51,7 @@ let threadAddress: string | undefined;
 function spawnThread(start: ThreadStart): CpuThread {
   threadAddress ??= URL.createObjectURL(new Blob([threadSource], { type: "text/javascript" }));
   const worker = new Worker(threadAddress, { name: "vitrine" });
-  worker.onerror = (event) => event.preventDefault(); // the others do its share
-  worker.onmessageerror = () => {};
-  worker.postMessage(start);
+  worker.addEventListener("error", (event) => event.preventDefault()); // the others do its share
+  worker.postMessage(start, []);
   return { terminate: () => worker.terminate() };
 }

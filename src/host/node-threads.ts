@@ -9,13 +9,14 @@ import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import { VitrineError } from "../base/errors.ts";
 import type { CpuHost, CpuThread, KernelBuild, ThreadStart } from "../device/cpu/host.ts";
+import { loadNative } from "./node-native.ts";
 
 /** Where tools/build-kernels.mjs puts them, seen from src/host/, dist/host/ and a bundle in dist/. */
 const kernelFolders = ["../../dist/kernels/", "../kernels/", "./kernels/"];
 
 export function nodeCpuHost(): CpuHost {
   enableRelaxedSimd();
-  return { cores: availableParallelism(), canWait: true, loadKernels, spawnThread };
+  return { cores: availableParallelism(), canWait: true, loadKernels, spawnThread, loadNative };
 }
 
 /** Node 20 has relaxed SIMD behind a flag, which works until the first module is compiled; later Nodes have it anyway. */
@@ -26,7 +27,8 @@ function enableRelaxedSimd(): void {
 async function loadKernels(build: KernelBuild): Promise<Uint8Array<ArrayBuffer>> {
   const file = `kernels-${build}.wasm`;
   const path = kernelFolders.map((folder) => fileURLToPath(new URL(folder + file, import.meta.url))).find((candidate) => existsSync(candidate));
-  if (path === undefined) throw new VitrineError(`the compiled kernels are missing (dist/kernels/${file}); build them with \`node tools/build-kernels.mjs\``);
+  if (path === undefined)
+    throw new VitrineError(`the compiled kernels are missing (dist/kernels/${file}); build them with \`node tools/build-kernels.mjs\``);
   return new Uint8Array(await readFile(path));
 }
 

@@ -6,7 +6,8 @@
 import { bytesPerElement } from "../base/dtype.ts";
 import { FormatError, VitrineError } from "../base/errors.ts";
 import { elements, sameShape, showShape } from "../base/shape.ts";
-import type { Device } from "../device/device.ts";
+import type { Device, Matrix, MatrixBlock, MatrixFormat } from "../device/device.ts";
+import { inputsAtOnce } from "../device/matrix-format.ts";
 import type { TensorInfo, TensorSource } from "../formats/tensor-source.ts";
 import type { ModelConfig } from "./config.ts";
 import { readConfig } from "./config-file.ts";
@@ -24,6 +25,8 @@ export interface LoadOptions {
   /** One line about something odd but harmless, for example tensors nobody needs. */
   readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
+  /** How matrices keep their numbers: small weights take less memory and time and are less exact. Default "f32". */
+  readonly weights?: MatrixFormat;
 }
 
 /** Numbers read at once: 2 MB of fp32. Larger blocks are no faster and leave more garbage at the peak. */
@@ -47,7 +50,7 @@ export async function loadWeights(config: ModelConfig, source: TensorSource, dev
   const matched = matchTensors(config, source, options.onWarning); // all checked before anything is allocated
   const total = matched.reduce((sum, { parameter }) => sum + elements(parameter.shape), 0);
   let done = 0;
-  const weights = allocateWeights(device, config, familyOf(config).layout);
+  const weights = allocateWeights(device, config, familyOf(config).layout, options.weights);
   try {
     for (const { parameter, tensor } of matched)
       await readInto(device, weights, parameter, source, tensor.name, (count) => {
@@ -162,13 +165,17 @@ async function readInto(
   loaded: (count: number) => void,
 ): Promise<void> {
   const width = shape.length === 2 ? shape[1] : 1;
-  const step = Math.max(1, Math.floor(BLOCK / width));
+  const fitting = Math.max(1, Math.floor(BLOCK / width));
+  const unit = place.kind === "matrix" && place.order === "inputs-first" ? inputsAtOnce[place.of(weights).format] : 1; // a Conv1D's rows are inputs
+  const step = Math.max(unit, fitting - (fitting % unit));
   for (let row = 0; row < shape[0]; row += step) {
     const rows = Math.min(step, shape[0] - row);
     const values = await source.read(name, row * width, (row + rows) * width);
     if (place.kind === "vector") device.write(place.of(weights).buffer, values, place.at + row);
     else
-      device.writeMatrix(
+      writeNamed(
+        device,
+        `${source.name}: tensor ${name}`,
         place.of(weights),
         values,
         place.order === "outputs-first"
@@ -176,5 +183,15 @@ async function readInto(
           : { output: place.at, outputs: width, input: row, inputs: rows, order: place.order },
       );
     loaded(values.length);
+  }
+}
+
+/** Says which tensor it was when the matrix's format cannot hold its numbers. */
+function writeNamed(device: Device, what: string, matrix: Matrix, values: Float32Array, block: MatrixBlock): void {
+  try {
+    device.writeMatrix(matrix, values, block);
+  } catch (error) {
+    if (error instanceof VitrineError) throw new VitrineError(`${what}: ${error.message}`, { blame: error.blame, cause: error });
+    throw error;
   }
 }

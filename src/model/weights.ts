@@ -2,7 +2,7 @@
  * A model's weights on a device: one structure for both families, filled by load.ts from the family's parameter table.
  * The forward passes (gpt2.ts, llama.ts) read it; nothing here knows file names.
  */
-import type { Device, Matrix } from "../device/device.ts";
+import type { Device, Matrix, MatrixFormat } from "../device/device.ts";
 import { permanent } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { ModelConfig } from "./config.ts";
@@ -53,14 +53,17 @@ export interface WeightLayout {
   readonly gated: boolean;
 }
 
-/** Room for all weights: matrices zero, vectors undefined until loaded. Gives everything back when memory runs out half way. */
-export function allocateWeights(device: Device, config: ModelConfig, layout: WeightLayout): ModelWeights {
+/**
+ * Room for all weights: matrices zero, vectors undefined until loaded. Gives everything back when memory runs out half way.
+ * `format` is that of all matrices but the positions, which are few and added as they are; biases and norms stay fp32 too, as in llama.cpp.
+ */
+export function allocateWeights(device: Device, config: ModelConfig, layout: WeightLayout, format: MatrixFormat = "f32"): ModelWeights {
   const { width: C, headDimension: D, heads: H, kvHeads: KV, mlpWidth: N, biases } = config;
   const owned: (() => void)[] = [];
   const dispose = (): void => owned.splice(0).forEach((free) => free());
 
-  const matrix = (outputs: number, inputs: number): Matrix => {
-    const made = device.matrix(outputs, inputs);
+  const matrix = (outputs: number, inputs: number, as: MatrixFormat = format): Matrix => {
+    const made = device.matrix(outputs, inputs, as);
     owned.push(() => made.free());
     return made;
   };
@@ -77,7 +80,7 @@ export function allocateWeights(device: Device, config: ModelConfig, layout: Wei
 
   try {
     const embedding = matrix(config.vocabularySize, C);
-    const positions = layout.positions ? matrix(config.contextLength, C) : null;
+    const positions = layout.positions ? matrix(config.contextLength, C, "f32") : null;
     const blocks = Array.from({ length: config.layers }, () => ({
       norm1: norm(C, layout.normBias),
       qkv: linear((H + 2 * KV) * D, C, biases.qkv),

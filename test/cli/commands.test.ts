@@ -323,7 +323,7 @@ describe("mistakes", () => {
     [["generate", "a", "--top-p", "2"], 2, /--top-p is "2"; expected a number from 0 to 1/],
     [["generate", "a", "--logit-bias", "the=3"], 2, /--logit-bias is "the=3"; expected ID=BIAS/],
     [["generate", "a", "--stop", ""], 2, /--stop is ""; expected/],
-    [["generate", "a", "--device", "wsam"], 2, /--device is "wsam"; expected auto, wasm or reference; did you mean wasm\?/],
+    [["generate", "a", "--device", "wsam"], 2, /--device is "wsam"; expected auto, native, wasm or reference; did you mean wasm\?/],
     [["generate", "a", "--on-full", "slip"], 2, /--on-full is "slip"; expected slide or stop/],
     [["generate", "a", "--file", "/nowhere/x"], 2, /a text and --file "\/nowhere\/x" were both given/],
     [["generate", "--file", "/nowhere/x"], 2, /--file "\/nowhere\/x": there is no such file; check the path/],

@@ -3,6 +3,8 @@
  */
 import { z } from "zod";
 import type {
+  CompareLine,
+  DeviceLine,
   GenerateEndLine,
   MergesLine,
   ModelLine,
@@ -69,6 +71,18 @@ export const scoreSchema: z.ZodType<ScoreLine> = z.strictObject({
   rest: probability.nullable(),
 });
 
+export const compareSchema: z.ZodType<CompareLine> = z.strictObject({
+  type: z.literal("compare"),
+  weights: z.string(),
+  with: z.string(),
+  positions: count,
+  divergence: z.number().min(0).nullable(),
+  mostDivergence: z.number().min(0).nullable(),
+  sameTop: probability.nullable(),
+  perplexity: z.number().min(1).nullable(),
+  perplexityWith: z.number().min(1).nullable(),
+});
+
 export const scoreEndSchema: z.ZodType<ScoreEndLine> = z.strictObject({
   type: z.literal("end"),
   reason: z.enum(["done", "aborted"]),
@@ -114,6 +128,19 @@ export const modelSchema: z.ZodType<ModelLine> = z.strictObject({
   architecture: z.string().nullable(),
   loadable: z.boolean(),
   why: z.string(),
+});
+
+export const deviceSchema: z.ZodType<DeviceLine> = z.strictObject({
+  type: z.literal("device"),
+  name: z.enum(["native", "wasm", "reference"]),
+  available: z.boolean(),
+  picked: z.boolean(),
+  why: z.string(),
+  summary: z.string(),
+  threads: count,
+  instructionSets: z.array(z.string()),
+  gigaflops: z.number().positive().nullable(),
+  gigabytesPerSecond: z.number().positive().nullable(),
 });
 
 export const pulledSchema: z.ZodType<PulledLine> = z.strictObject({

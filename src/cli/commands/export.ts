@@ -107,22 +107,25 @@ async function exportModel(session: Session, named: string | undefined, flags: E
 
 /** Throws VitrineError where writing would fail late, or cost somebody a model. */
 async function checkTarget(out: string, { out: given, force }: ExportFlags, toGguf: boolean, model: string): Promise<void> {
-  const kind = async (path: string): Promise<"file" | "folder" | undefined> => {
-    const found = await stat(path).catch(() => undefined);
-    return found === undefined ? undefined : found.isDirectory() ? "folder" : "file";
-  };
-  const there = await kind(out);
+  const there = await kindOf(out);
   if (out === resolve(model)) throw new VitrineError(`--out ${quoted(given)} is the model itself; give another place`);
   if (toGguf) {
-    if (there === "folder") throw new VitrineError(`--out ${quoted(given)} is a folder; name a file in it, for example ${quoted(join(given, "model.gguf"))}`);
+    if (there === "folder")
+      throw new VitrineError(`--out ${quoted(given)} is a folder; name a file in it, for example ${quoted(join(given, "model.gguf"))}`);
     if (!/\.gguf$/i.test(out)) throw new VitrineError(`--out ${quoted(given)}: a GGUF file's name ends in .gguf; give it that ending`);
-    if (there === "file" && !force) throw new VitrineError(`--out ${quoted(given)} is already there; choose another name, or write over it with --force`);
+    if (there === "file" && !force)
+      throw new VitrineError(`--out ${quoted(given)} is already there; choose another name, or write over it with --force`);
     return;
   }
   if (there === "file") throw new VitrineError(`--out ${quoted(given)} is a file, expected a folder; choose another name`);
   for (const file of ["config.json", "model.safetensors"]) {
-    if (!force && (await kind(join(out, file))) !== undefined) {
+    if (!force && (await kindOf(join(out, file))) !== undefined) {
       throw new VitrineError(`--out ${quoted(given)} holds a model already (${file}); choose another folder, or write over it with --force`);
     }
   }
+}
+
+async function kindOf(path: string): Promise<"file" | "folder" | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found === undefined ? undefined : found.isDirectory() ? "folder" : "file";
 }

@@ -3,8 +3,9 @@
  */
 import { Command, Option } from "commander";
 import { VitrineError } from "../../base/errors.ts";
-import type { ScoredStep } from "../../engine/engine.ts";
+import type { Engine, ScoredStep } from "../../engine/engine.ts";
 import { bar, heat } from "../bar.ts";
+import { Comparison, comparisonText } from "../comparison.ts";
 import { ellipsis } from "../bars.ts";
 import { interrupted } from "../errors.ts";
 import { scoreLine } from "../json.ts";
@@ -24,6 +25,7 @@ interface ScoreFlags extends ModelFlags, TextFlags {
   readonly context?: number;
   readonly show?: number;
   readonly json?: boolean;
+  readonly compare?: boolean;
 }
 
 const examples = `
@@ -31,6 +33,7 @@ Examples:
   vitrine score "Once upon a time there was a little girl"
   vitrine score "The cat sat on the moon"        which word came as a surprise?
   vitrine score --file story.txt --json | tail -1  the totals alone
+  vitrine score -f story.txt --weights int8 --compare   what small weights cost
 
 surprise is -log2(probability): 1 bit = a coin toss, 10 bits = one in a thousand.
 loss is the mean of -ln(probability). perplexity is e^loss: as unsure as a choice
@@ -50,6 +53,7 @@ export function scoreCommand(run: Run): Command {
         numberIn("--show", { least: 0, most: 1000, whole: true }),
       ),
     )
+    .option("--compare", "also with f32 weights: how far apart are the two in KL divergence, favourites and perplexity?")
     .option("--json", "JSON Lines: a line for each token, then the totals (docs/json.md)")
     .addHelpText("after", examples)
     .action((words: string[], flags: ScoreFlags) => run((session) => score(session, words, flags)));
@@ -95,18 +99,27 @@ async function score(session: Session, words: readonly string[], flags: ScoreFla
   const text = await givenText(session, words, flags.file);
   if (text === undefined || text === "")
     throw new VitrineError('no text was given; try vitrine score "Once upon a time there was a little girl", or pipe a text in');
+  if (flags.compare && (flags.weights ?? "f32") === "f32")
+    throw new VitrineError("--compare compares small weights with f32, and none were asked for; add --weights int8, for example");
   if (session.stop.aborted) return session.isInterrupted() ? interrupted : 0;
   const engine = await openEngine(session, flags);
+  let exact: Engine | undefined;
   try {
     if (!engine.info.capabilities.score)
       throw new VitrineError(`${engine.info.name} cannot score: it gives no probabilities for a text of yours; use a local model`);
     checkContext(flags.context, engine.info);
+    if (flags.compare) exact = await openEngine(session, { ...flags, weights: "f32" });
     const { out } = session;
     const totals = new Totals();
+    const comparison = exact && new Comparison(flags.weights!, "f32");
+    const asked = { context: flags.context, signal: session.stop };
+    const exactSteps = exact?.score(text, asked);
     const begun = performance.now();
     let rows = 0;
-    for await (const step of engine.score(text, { context: flags.context, signal: session.stop })) {
+    for await (const step of engine.score(text, asked)) {
       totals.add(step);
+      const exactStep = await exactSteps?.next();
+      if (exactStep && !exactStep.done) comparison?.add(step, exactStep.value);
       if (flags.json) await out.line(JSON.stringify(scoreLine(step, flags.show ?? 0, engine.tokenizer)));
       else {
         if (rows++ === 0) await out.line(headLine(out.terminal));
@@ -115,11 +128,14 @@ async function score(session: Session, words: readonly string[], flags: ScoreFla
       if (totals.tokens % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     const end = totals.line(session.stop.aborted ? "aborted" : "done", (performance.now() - begun) / 1000);
+    const compared = comparison?.line();
+    if (flags.json && compared) await out.line(JSON.stringify(compared));
     if (flags.json) await out.line(JSON.stringify(end));
-    else await out.write(`\n${totalsText(end)}\n`);
+    else await out.write(`\n${totalsText(end)}\n${compared ? `\n${comparisonText(compared)}\n` : ""}`);
     return session.isInterrupted() ? interrupted : 0;
   } finally {
     engine.dispose();
+    exact?.dispose();
   }
 }
 

@@ -10,6 +10,7 @@ import { nodeCpuHost } from "../../host/node-threads.ts";
 import { Core } from "./core.ts";
 import { openCpu } from "./cpu.ts";
 import type { KernelBuild } from "./host.ts";
+import { openWasmRunner } from "./wasm-runner.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -19,7 +20,7 @@ describe.each([
   { threads: 6, canWait: true },
 ])("fork and join, $threads threads, main may wait: $canWait", ({ threads, canWait }) => {
   test("every chunk of every job is done exactly once", async () => {
-    const core = await Core.open({ ...nodeCpuHost(), canWait }, threads, "simd");
+    const core = new Core(await openWasmRunner({ ...nodeCpuHost(), canWait }, threads, "simd"));
     const { heap, index, slot } = core;
     const length = 4096;
     const [sum, step] = [heap.allocate(4 * length), heap.allocate(4 * length)];

@@ -1,23 +1,32 @@
 /**
- * The CPU device: kernels/*.c as WebAssembly on one heap, with threads where memory can be shared.
- * What it needs from Node or a page comes in as a CpuHost.
+ * The CPU device: kernels/*.c on one heap, as WebAssembly or as a native add-on, with threads.
+ * What it needs from Node or a page comes in as a CpuHost; which build to take is ../open.ts's choice.
  */
 import { internal, VitrineError } from "../../base/errors.ts";
-import type { Device, DeviceBuffer, MatrixBlock } from "../device.ts";
-import { Core, hasRelaxedSimd, hasSimd } from "./core.ts";
+import type { Device, DeviceBuffer } from "../device.ts";
+import { checkBlock } from "../matrix-format.ts";
+import { Core } from "./core.ts";
 import type { CpuHost } from "./host.ts";
 import { cpuKernels } from "./kernels.ts";
 import { CpuBuffer, CpuMatrix, floatsAt, integersAt, type Live } from "./memory.ts";
+import { openNativeRunner, type NativeKernels } from "./native-runner.ts";
 import { readMatrix, writeMatrix } from "./products.ts";
-
-export type { CpuHost, CpuThread, KernelBuild, ThreadStart } from "./host.ts";
+import { hasRelaxedSimd, openWasmRunner } from "./wasm-runner.ts";
 
 export interface CpuOptions {
   readonly host: CpuHost;
   /** How many threads compute, the calling one included. Default: one for each core. */
   readonly threads?: number;
-  /** Default: relaxed where the engine has it. */
+  /** WebAssembly only. Default: relaxed where the engine has it. */
   readonly simd?: "relaxed" | "simd";
+}
+
+export interface NativeOptions {
+  readonly host: Pick<CpuHost, "cores">;
+  readonly native: NativeKernels;
+  readonly threads?: number;
+  /** Default: the best that this processor has. */
+  readonly instructionSet?: string;
 }
 
 /** More would only wait for each other. */
@@ -25,28 +34,29 @@ const mostThreads = 64;
 
 /** Compiles the kernels and starts the threads. Throws VitrineError when the kernels are missing or SIMD is. */
 export async function openCpu(options: CpuOptions): Promise<Device> {
-  const { host } = options;
-  const threads = options.threads ?? Math.min(host.cores, mostThreads);
-  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
-    throw new VitrineError(`threads: ${threads}; expected a whole number from 1 to 1024`);
-  if (!hasSimd()) throw new VitrineError("this WebAssembly engine has no SIMD, which Vitrine's kernels need; use a newer one, or --device reference");
-  if (options.simd === "relaxed" && !hasRelaxedSimd())
-    throw new VitrineError("relaxed SIMD was asked for, but this WebAssembly engine does not have it; leave the choice to Vitrine");
-  const simd = options.simd ?? (hasRelaxedSimd() ? "relaxed" : "simd");
-  const core = await Core.open(host, Math.min(threads, mostThreads), simd);
-  return deviceOf(core, simd);
+  const { host, simd = hasRelaxedSimd() ? "relaxed" : "simd" } = options;
+  return deviceOf(new Core(await openWasmRunner(host, threadsOf(options), simd)));
 }
 
-function deviceOf(core: Core, simd: "relaxed" | "simd"): Device {
-  const { heap } = core;
+/** Throws VitrineError for an instruction set that is not there. */
+export function openNative(options: NativeOptions): Device {
+  return deviceOf(new Core(openNativeRunner(options.native, threadsOf(options), options.instructionSet)));
+}
+
+function threadsOf({ host, threads = host.cores }: Pick<NativeOptions, "host" | "threads">): number {
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
+    throw new VitrineError(`threads: ${threads}; expected a whole number from 1 to 1024`);
+  return Math.min(threads, mostThreads);
+}
+
+function deviceOf(core: Core): Device {
+  const { heap, threads } = core;
   const live: Live = { buffers: 0, matrices: 0, bytes: 0 };
-  const addressOf = (buffer: DeviceBuffer, length: number): number =>
-    buffer.dtype === "f32" ? floatsAt(buffer, length) : integersAt(buffer, length);
 
   return {
-    name: "wasm",
-    summary: `wasm, ${simd === "relaxed" ? "relaxed SIMD" : "SIMD"}, ${core.threads} ${core.threads === 1 ? "thread" : "threads"}`,
-    threads: core.threads,
+    name: core.name,
+    summary: `${core.name}, ${core.instructions}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    threads,
     kernels: cpuKernels(core),
 
     allocate: (dtype, length) => new CpuBuffer(heap, live, dtype, length),
@@ -64,9 +74,9 @@ function deviceOf(core: Core, simd: "relaxed" | "simd"): Device {
         : new Int32Array(heap.i32.subarray(word, word + length));
     },
 
-    matrix: (outputs, inputs) => new CpuMatrix(heap, live, outputs, inputs),
+    matrix: (outputs, inputs, format = "f32") => new CpuMatrix(heap, live, outputs, inputs, format),
     writeMatrix(matrix, values, block) {
-      checkBlock(matrix.outputs, matrix.inputs, values.length, block);
+      checkBlock(matrix, values.length, block);
       writeMatrix(core, matrix, values, block);
     },
     async readMatrix(matrix, output = 0, outputs = matrix.outputs - output) {
@@ -80,8 +90,6 @@ function deviceOf(core: Core, simd: "relaxed" | "simd"): Device {
   };
 }
 
-function checkBlock(outputs: number, inputs: number, values: number, block: MatrixBlock): void {
-  const inside = block.output >= 0 && block.input >= 0 && block.output + block.outputs <= outputs && block.input + block.inputs <= inputs;
-  if (!inside) throw internal(`writeMatrix: block ${JSON.stringify(block)} is outside (${outputs}, ${inputs})`);
-  if (values !== block.outputs * block.inputs) throw internal(`writeMatrix: ${values} numbers for block ${JSON.stringify(block)}`);
+function addressOf(buffer: DeviceBuffer, length: number): number {
+  return buffer.dtype === "f32" ? floatsAt(buffer, length) : integersAt(buffer, length);
 }

@@ -19,6 +19,7 @@ export class Heap {
   i32: Int32Array = new Int32Array();
 
   readonly #limit: number;
+  readonly #grown: (() => void) | undefined;
   /** Everything from here on was never handed out, so it is still zero. */
   #end: number;
   #size = 0;
@@ -30,9 +31,10 @@ export class Heap {
   readonly #freeAt: number[] = [];
   readonly #freeSize: number[] = [];
 
-  /** `start`: the first free byte; `limit`: where memory may grow to. */
-  constructor(memory: WebAssembly.Memory, start: number, limit: number) {
+  /** `start`: the first free byte; `limit`: where memory may grow to; `grown` is called when it did. */
+  constructor(memory: WebAssembly.Memory, start: number, limit: number, grown?: () => void) {
     this.memory = memory;
+    this.#grown = grown;
     this.#end = (start + line - 1) & -line;
     this.#limit = limit - page; // so that no address sum wraps around
     this.#view();
@@ -145,6 +147,7 @@ export class Heap {
         try {
           this.memory.grow(Math.ceil((target - this.#size) / page));
           this.#view();
+          this.#grown?.();
           return;
         } catch {
           // refused: once more with just what is needed
@@ -153,7 +156,8 @@ export class Heap {
     }
     throw new VitrineError(
       `out of memory: ${megabytes(asked)} more were asked for while ${megabytes(this.#inUse)} are in use, and the WebAssembly heap ` +
-        `${needed > this.#limit ? `ends at ${megabytes(this.#limit)}` : "could not grow on this machine"}; use a smaller model, or a shorter context or batch`,
+        `${needed > this.#limit ? `ends at ${megabytes(this.#limit)}` : "could not grow on this machine"}; ` +
+        "use a smaller model or smaller weights (int8 takes about a quarter), or a shorter context or batch",
       { blame: "work" },
     );
   }

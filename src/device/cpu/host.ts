@@ -2,6 +2,7 @@
  * What the CPU device needs from where it runs: its kernels' bytes, and threads. host/node-threads.ts and
  * host/browser-threads.ts provide it; nothing here touches Node or a page.
  */
+import type { NativeKernels } from "./native-runner.ts";
 
 /** relaxed: fused multiply-add where the engine has relaxed SIMD; simd: everywhere else. shared: threads; single: none. */
 export type KernelBuild = "relaxed-shared" | "simd-shared" | "relaxed-single" | "simd-single";
@@ -18,6 +19,9 @@ export interface CpuThread {
   terminate(): void;
 }
 
+/** The native kernels, or why there are none: a clause that can follow "native: " and ends with the cure where there is one. */
+export type NativeLoad = { readonly kernels: NativeKernels } | { readonly missing: string };
+
 export interface CpuHost {
   /** Logical cores that this process may use. */
   readonly cores: number;
@@ -27,4 +31,6 @@ export interface CpuHost {
   loadKernels(build: KernelBuild): Promise<Uint8Array<ArrayBuffer>>;
   /** Missing where memory cannot be shared: one thread. Must neither keep the process alive nor print. */
   readonly spawnThread?: (start: ThreadStart) => CpuThread;
+  /** Loads the native add-on. Never throws. Missing where there can be none, as in a page. */
+  readonly loadNative?: () => NativeLoad;
 }

@@ -10,6 +10,7 @@ import { attentionKernels } from "./attention.ts";
 import type { Core } from "./core.ts";
 import { floatsAt, integersAt, matrixAt } from "./memory.ts";
 import { activationNumbers, productKernels } from "./products.ts";
+import { unpackSmallRows } from "./small-weights.ts";
 
 const exponential = 8; // an exp costs about as much as so many multiply-adds
 
@@ -52,10 +53,16 @@ export function cpuKernels(core: Core): Kernels {
     },
 
     embed(out, table, ids, rows) {
+      const outAt = floatsAt(out, rows * table.inputs);
+      const idsAt = checkIndices("embed: id", ids, rows, table.outputs);
+      if (table.format !== "f32") {
+        unpackSmallRows(core, outAt, matrixAt(table), table.format, table.inputs, idsAt, 0, rows);
+        return;
+      }
       const { i32 } = heap;
-      i32[slot] = floatsAt(out, rows * table.inputs);
+      i32[slot] = outAt;
       i32[slot + 1] = matrixAt(table);
-      i32[slot + 2] = checkIndices("embed: id", ids, rows, table.outputs);
+      i32[slot + 2] = idsAt;
       i32[slot + 3] = table.inputs;
       i32[slot + 4] = rows;
       core.run(index.embed, core.chunks(8 * rows * table.inputs, rows));

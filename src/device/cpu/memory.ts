@@ -1,10 +1,11 @@
 /**
  * Buffers and matrices of the CPU device: places in the heap that know whether they are still alive.
- * How a matrix lies in panels is kernels/linear.c's business.
+ * How a matrix lies in panels is the business of kernels/linear.c and, for small numbers, of kernels/quantised.c.
  */
 import { internal } from "../../base/errors.ts";
-import type { DeviceBuffer, Matrix } from "../device.ts";
+import type { DeviceBuffer, Matrix, MatrixFormat } from "../device.ts";
 import type { Heap } from "./heap.ts";
+import { smallBytes } from "./small-weights.ts";
 
 export interface Live {
   buffers: number;
@@ -39,20 +40,21 @@ export class CpuBuffer implements DeviceBuffer {
   }
 }
 
-/** Panels of 16 outputs, [ceil(outputs / 16)][inputs][16]. */
+/** Panels of 16 outputs. */
 export class CpuMatrix implements Matrix {
   readonly outputs: number;
   readonly inputs: number;
-  readonly format = "f32";
+  readonly format: MatrixFormat;
   readonly byteLength: number;
   at: number;
   readonly #heap: Heap;
   readonly #live: Live;
 
-  constructor(heap: Heap, live: Live, outputs: number, inputs: number) {
+  constructor(heap: Heap, live: Live, outputs: number, inputs: number, format: MatrixFormat) {
     this.outputs = outputs;
     this.inputs = inputs;
-    this.byteLength = panelBytes(outputs, inputs);
+    this.format = format;
+    this.byteLength = format === "f32" ? panelBytes(outputs, inputs) : smallBytes(format, outputs, inputs);
     this.at = heap.allocateZeroed(this.byteLength);
     this.#heap = heap;
     this.#live = live;
@@ -69,6 +71,7 @@ export class CpuMatrix implements Matrix {
   }
 }
 
+/** Of fp32 numbers: [ceil(outputs / 16)][inputs][16]. */
 export function panelBytes(outputs: number, inputs: number): number {
   return Math.ceil(outputs / 16) * 16 * inputs * 4;
 }

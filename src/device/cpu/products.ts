@@ -2,9 +2,11 @@
  * Matrix products on the C kernels of kernels/linear.c: pack the left side into tiles, use or make the right side's panels,
  * multiply. Also fills matrices and reads them back, since panels are theirs alone.
  */
-import type { Activation, Kernels, Matrix, MatrixBlock } from "../device.ts";
+import type { Activation, Kernels, Matrix, MatrixBlock, MatrixFormat } from "../device.ts";
+import { blockLength } from "../matrix-format.ts";
 import type { Core } from "./core.ts";
 import { floatsAt, matrixAt, panelBytes } from "./memory.ts";
+import { quantisedRowBytes, quantiseRows, unpackSmallRows, writeSmallBlock } from "./small-weights.ts";
 
 /** As kernels/functions.h numbers them; 0 is none. */
 export const activationNumbers: Readonly<Record<Activation, number>> = { gelu: 1, gelu_new: 2, silu: 3, relu: 4 };
@@ -31,7 +33,10 @@ export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
     core.run(turned ? index.pack_columns : index.pack_rows, core.chunks(rows * depth * 2, rows >>> 3));
   };
 
+  const gemmOf: Readonly<Record<MatrixFormat, number>> = { f32: index.gemm, f16: index.gemm_half, int8: index.gemm_int8, int4: index.gemm_int4 };
+
   const multiply = (
+    kernel: number,
     out: number,
     tiles: number,
     panels: number,
@@ -64,23 +69,26 @@ export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
     i32[slot + 8] = inputs;
     i32[slot + 9] = rowParts;
     i32[slot + 10] = panelParts;
-    core.run(index.gemm, rowParts * panelParts);
+    core.run(kernel, rowParts * panelParts);
   };
 
   return {
     linear(out, x, weights, bias, activation, residual, rows) {
-      const { outputs, inputs } = weights;
+      const { outputs, inputs, format } = weights;
       const panels = matrixAt(weights);
       const outAt = floatsAt(out, rows * outputs);
       const xAt = floatsAt(x, rows * inputs);
       const biasAt = bias === null ? 0 : floatsAt(bias, outputs);
       const residualAt = residual === null ? 0 : floatsAt(residual, rows * outputs);
       let tiles = xAt; // one row is its own tile
-      if (rows > 1) {
+      if (format === "int8" || format === "int4") {
+        tiles = core.scratch(quantisedRowBytes(rows, inputs));
+        quantiseRows(core, tiles, xAt, rows, inputs, format);
+      } else if (rows > 1) {
         tiles = core.scratch((rows + rowsOfTile) * inputs * 4);
         packRows(tiles, xAt, rows, inputs, false);
       }
-      multiply(outAt, tiles, panels, biasAt, residualAt, activation, rows, outputs, inputs);
+      multiply(gemmOf[format], outAt, tiles, panels, biasAt, residualAt, activation, rows, outputs, inputs);
     },
 
     matmul(out, a, b, M, N, K, transposeA, transposeB, accumulate) {
@@ -98,7 +106,7 @@ export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
         inputs: K,
         order: transposeB ? "outputs-first" : "inputs-first",
       });
-      multiply(outAt, scratch, panels, 0, accumulate ? outAt : 0, null, M, N, K);
+      multiply(index.gemm, outAt, scratch, panels, 0, accumulate ? outAt : 0, null, M, N, K);
     },
   };
 }
@@ -127,14 +135,15 @@ export function writeMatrix(core: Core, matrix: Matrix, values: Float32Array, bl
   const outputsFirst = block.order === "outputs-first";
   const width = outputsFirst ? block.inputs : block.outputs;
   const height = outputsFirst ? block.outputs : block.inputs;
-  const step = stepOf(width);
+  const step = outputsFirst ? stepOf(width) : Math.max(blockLength, stepOf(width)); // whole blocks of inputs
   if (width === 0) return;
   for (let row = 0; row < height; row += step) {
     const rows = Math.min(step, height - row);
     const staging = core.scratch(4 * rows * width);
     core.heap.f32.set(values.subarray(row * width, (row + rows) * width), staging / 4);
     const part = outputsFirst ? { ...block, output: block.output + row, outputs: rows } : { ...block, input: block.input + row, inputs: rows };
-    writeBlock(core, at, matrix.inputs, staging, width, part);
+    if (matrix.format === "f32") writeBlock(core, at, matrix.inputs, staging, width, part);
+    else writeSmallBlock(core, at, matrix.inputs, matrix.format, staging, width, part);
   }
 }
 
@@ -148,20 +157,23 @@ export function readMatrix(core: Core, matrix: Matrix, output: number, outputs: 
   for (let row = 0; row < outputs; row += step) {
     const rows = Math.min(step, outputs - row);
     const staging = core.scratch(4 * rows * inputs);
-    const { i32 } = heap;
-    i32[slot] = staging;
-    i32[slot + 1] = at;
-    i32[slot + 2] = inputs;
-    i32[slot + 3] = output + row;
-    i32[slot + 4] = rows;
-    core.run(index.unpack, core.chunks(rows * inputs, rows));
+    if (matrix.format !== "f32") unpackSmallRows(core, staging, at, matrix.format, inputs, 0, output + row, rows);
+    else {
+      const { i32 } = heap;
+      i32[slot] = staging;
+      i32[slot + 1] = at;
+      i32[slot + 2] = inputs;
+      i32[slot + 3] = output + row;
+      i32[slot + 4] = rows;
+      core.run(index.unpack, core.chunks(rows * inputs, rows));
+    }
     result.set(heap.f32.subarray(staging / 4, staging / 4 + rows * inputs), row * inputs);
   }
   return result;
 }
 
-/** Rows of `width` numbers to stage at a time: whole panels where there are several. */
+/** Rows of `width` numbers to stage at a time: whole panels, or blocks of 32, where there are several. */
 function stepOf(width: number): number {
   const rows = Math.max(1, Math.floor(stagingNumbers / Math.max(1, width)));
-  return rows < panel ? rows : rows - (rows % panel);
+  return rows < blockLength ? rows : rows - (rows % blockLength);
 }

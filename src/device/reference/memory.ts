@@ -2,7 +2,7 @@
  * Buffers and matrices of the reference device: typed arrays that know whether they are still alive.
  */
 import { internal, VitrineError } from "../../base/errors.ts";
-import type { DeviceBuffer, Matrix, MatrixBlock } from "../device.ts";
+import type { DeviceBuffer, Matrix, MatrixFormat } from "../device.ts";
 
 export class ReferenceBuffer implements DeviceBuffer {
   readonly dtype: "f32" | "i32";
@@ -26,14 +26,16 @@ export class ReferenceBuffer implements DeviceBuffer {
 export class ReferenceMatrix implements Matrix {
   readonly outputs: number;
   readonly inputs: number;
-  readonly format = "f32";
+  readonly format: MatrixFormat;
+  /** It holds the rounded numbers as fp32, whatever the format. */
   readonly byteLength: number;
   rows: Float32Array | undefined;
   readonly #alive: Set<ReferenceMatrix>;
 
-  constructor(outputs: number, inputs: number, alive: Set<ReferenceMatrix>) {
+  constructor(outputs: number, inputs: number, format: MatrixFormat, alive: Set<ReferenceMatrix>) {
     this.outputs = outputs;
     this.inputs = inputs;
+    this.format = format;
     this.#alive = alive;
     this.byteLength = 4 * outputs * inputs;
     this.rows = allocated(() => new Float32Array(outputs * inputs), outputs * inputs);
@@ -74,12 +76,4 @@ export function rowsOf(matrix: Matrix): Float32Array {
   if (!(matrix instanceof ReferenceMatrix)) throw internal("a matrix of another device");
   if (matrix.rows === undefined) throw internal("a freed matrix was used");
   return matrix.rows;
-}
-
-/** Throws when a block of a matrix, or the count of numbers for it, does not fit. */
-export function checkBlock(matrix: Matrix, values: number, block: MatrixBlock): void {
-  const inside =
-    block.output >= 0 && block.input >= 0 && block.output + block.outputs <= matrix.outputs && block.input + block.inputs <= matrix.inputs;
-  if (!inside) throw internal(`writeMatrix: block ${JSON.stringify(block)} is outside (${matrix.outputs}, ${matrix.inputs})`);
-  if (values !== block.outputs * block.inputs) throw internal(`writeMatrix: ${values} numbers for block ${JSON.stringify(block)}`);
 }

@@ -4,9 +4,11 @@
  */
 import { internal } from "../../base/errors.ts";
 import type { Device } from "../device.ts";
+import { checkBlock } from "../matrix-format.ts";
 import { attentionKernels } from "./attention.ts";
 import { kernels } from "./kernels.ts";
-import { checkBlock, floats, integers, ReferenceBuffer, ReferenceMatrix, rowsOf } from "./memory.ts";
+import { floats, integers, ReferenceBuffer, ReferenceMatrix, rowsOf } from "./memory.ts";
+import { rounded } from "./rounding.ts";
 
 /** A device that computes in fp64 and stores fp32: slow, obvious, right. */
 export function openReference(): Device {
@@ -35,18 +37,19 @@ export function openReference(): Device {
       return data.slice(at, at + length);
     },
 
-    matrix(outputs, inputs) {
-      const matrix = new ReferenceMatrix(outputs, inputs, matrices);
+    matrix(outputs, inputs, format = "f32") {
+      const matrix = new ReferenceMatrix(outputs, inputs, format, matrices);
       matrices.add(matrix);
       return matrix;
     },
     writeMatrix(matrix, values, block) {
       checkBlock(matrix, values.length, block);
       const W = rowsOf(matrix);
-      for (let i = 0; i < block.outputs; i++)
-        for (let j = 0; j < block.inputs; j++)
-          W[(block.output + i) * matrix.inputs + block.input + j] =
-            block.order === "outputs-first" ? values[i * block.inputs + j] : values[j * block.outputs + i];
+      const { output, outputs, input, inputs, order } = block;
+      for (let i = 0; i < outputs; i++) {
+        const row = Float32Array.from({ length: inputs }, (_, j) => (order === "outputs-first" ? values[i * inputs + j] : values[j * outputs + i]));
+        W.set(rounded(matrix.format, row), (output + i) * matrix.inputs + input);
+      }
     },
     async readMatrix(matrix, output = 0, outputs = matrix.outputs - output) {
       if (output < 0 || outputs < 0 || output + outputs > matrix.outputs)
