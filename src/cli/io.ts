@@ -92,6 +92,9 @@ export function processInterrupt(listener: () => void): () => void {
   return () => process.off("SIGINT", listener);
 }
 
+/** A text beyond this is an endless pipe or device, or more than memory holds. */
+const longestText = 256 * 2 ** 20;
+
 /** All of a stream as text: UTF-8, a leading byte order mark left out. */
 export async function readAll(stream: Readable, signal: AbortSignal): Promise<string> {
   const decoder = new TextDecoder();
@@ -99,7 +102,10 @@ export async function readAll(stream: Readable, signal: AbortSignal): Promise<st
   const stop = (): void => void stream.destroy();
   signal.addEventListener("abort", stop, { once: true });
   try {
-    for await (const chunk of stream) text += typeof chunk === "string" ? chunk : decoder.decode(chunk as Uint8Array, { stream: true });
+    for await (const chunk of stream) {
+      text += typeof chunk === "string" ? chunk : decoder.decode(chunk as Uint8Array, { stream: true });
+      if (text.length > longestText) throw new VitrineError(`the text is longer than ${longestText / 2 ** 20} million characters; cut it into parts`);
+    }
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {

@@ -1,7 +1,7 @@
 /**
  * What every command works with: its streams, the models it can open, and the moment it should stop.
  */
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 import { quoted, VitrineError } from "../base/errors.ts";
 import type { Io } from "./io.ts";
 import { Output, processInterrupt, readAll } from "./io.ts";
@@ -52,7 +52,7 @@ const silence = 1500;
  */
 export async function givenText(session: Session, words: readonly string[], file: string | undefined): Promise<string | undefined> {
   if (file !== undefined && words.length > 0) throw new VitrineError(`a text and --file ${quoted(file)} were both given; give one of them`);
-  if (file !== undefined && file !== "-") return withoutLastBreak(await readTextFile(file));
+  if (file !== undefined && file !== "-") return withoutLastBreak(await readTextFile(file, session.stop));
   if (words.length > 0 && !(words.length === 1 && words[0] === "-")) return words.join(" ");
   const asked = file === "-" || words.length === 1;
   if (session.io.stdin.isTTY && !asked) return undefined;
@@ -69,10 +69,11 @@ async function readStdin({ io, talk, stop }: Session): Promise<string> {
   }
 }
 
-async function readTextFile(path: string): Promise<string> {
+async function readTextFile(path: string, stop: AbortSignal): Promise<string> {
   try {
-    return new TextDecoder().decode(await readFile(path));
+    return await readAll(createReadStream(path), stop);
   } catch (error) {
+    if (error instanceof VitrineError) throw new VitrineError(`--file ${quoted(path)}: ${error.message}`, { cause: error });
     const { code } = error as NodeJS.ErrnoException;
     const why =
       code === "ENOENT"
