@@ -80,14 +80,11 @@ for (const loaded of all) {
 
 const stream = bandwidthContender(threads, weightBytes(gpt2Small));
 const comparison = await compare([...all.map(contender), stream], { rounds: 5, pause: 50 });
-showComparison(
-  comparison,
-  [
-    { metric: "prefill", title: "prefill tok/s" },
-    { metric: "decode", title: "decode tok/s" },
-    { metric: "bandwidth", title: "GB/s" },
-  ],
-);
+showComparison(comparison, [
+  { metric: "prefill", title: "prefill tok/s" },
+  { metric: "decode", title: "decode tok/s" },
+  { metric: "bandwidth", title: "GB/s" },
+]);
 const times = (format: MatrixFormat, metric: string): string => {
   const found = ratio(comparison, format, "f32", metric);
   return found === undefined ? "-" : `${found.median.toFixed(2)} x`;

@@ -10,7 +10,18 @@ import { openDeviceOn, surveyDevices } from "../src/device/open.ts";
 import { nodeCpuHost } from "../src/host/node-threads.ts";
 import { seconds } from "./_engines.ts";
 import { countAsOwn, numberOption, textOption } from "./_machine.ts";
-import { compare, comparisonData, type Contender, finish, ratio, type Sample, showComparison, showSpread, spreadData, type Spread } from "./_report.ts";
+import {
+  compare,
+  comparisonData,
+  type Contender,
+  finish,
+  ratio,
+  type Sample,
+  showComparison,
+  showSpread,
+  spreadData,
+  type Spread,
+} from "./_report.ts";
 
 export const name = "threads";
 export const description = "one, two and four threads, alone and beside a busy neighbour";

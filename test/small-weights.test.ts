@@ -58,7 +58,8 @@ test("int8 and int4 hold the numbers of ggml's Q8_0 and Q4_0", async () => {
 describe("a random model of GPT-2's shape", () => {
   const config = gpt2Config({ layers: 3, heads: 4, width: 96, vocabularySize: 300, contextLength: 64 });
   const ids = Array.from({ length: 60 }, (_, i) => (i * 37) % 300);
-  const load = (format: MatrixFormat, on = device): Promise<LanguageModel> => loadWeights(config, randomWeights(config, 5, 0.1), on, { weights: format });
+  const load = (format: MatrixFormat, on = device): Promise<LanguageModel> =>
+    loadWeights(config, randomWeights(config, 5, 0.1), on, { weights: format });
   const logitsOf = async (model: LanguageModel): Promise<Float32Array> => {
     const logits = model.forward([ids], { logits: "all" });
     const values = await logits.read();
@@ -129,7 +130,9 @@ describe("a random model of GPT-2's shape", () => {
         return values;
       },
     };
-    await expect(loadWeights(config, spoilt, device, { weights: "f16" })).rejects.toThrow(/tensor transformer\.h\.1\.mlp\.c_proj\.weight: .* --weights f32/);
+    await expect(loadWeights(config, spoilt, device, { weights: "f16" })).rejects.toThrow(
+      /tensor transformer\.h\.1\.mlp\.c_proj\.weight: .* --weights f32/,
+    );
     const model = await loadWeights(config, spoilt, device, { weights: "int8" });
     model.dispose();
   });

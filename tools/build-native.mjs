@@ -46,19 +46,26 @@ export async function buildNative({ force = false, out = join(root, "dist", "ker
   const compiler = (process.env.CC || "cc").split(" ").filter(Boolean);
   const version = await compilerVersion(compiler);
   const stamp = createHash("sha256")
-    .update(JSON.stringify([readSources(), readFileSync(fileURLToPath(import.meta.url), "utf8"), compiler, version, defines, process.versions.modules]))
+    .update(
+      JSON.stringify([readSources(), readFileSync(fileURLToPath(import.meta.url), "utf8"), compiler, version, defines, process.versions.modules]),
+    )
     .digest("hex");
   const last = readRecord(base);
   const isCurrent = last?.stamp === stamp && (last.problem !== undefined || existsSync(`${base}.node`));
-  if (isCurrent && !force) return { built: false, problem: last.problem, notes: last.notes, seconds: 0 };
+  if (isCurrent && !force) return told({ built: false, problem: last.problem, notes: last.notes, seconds: 0 });
 
   // An add-on of other sources must not be found, whatever happens next.
   for (const end of [".node", ".json"]) rmSync(base + end, { force: true });
   mkdirSync(out, { recursive: true });
   const record = version.problem ? { problem: version.problem } : await compileInto(`${base}.node`, compiler, defines);
   writeFileSync(`${base}.json`, `${JSON.stringify({ compiler: version.text, ...record, stamp }, null, 1)}\n`);
-  const result = { built: record.problem === undefined, problem: record.problem, notes: record.notes, seconds: (performance.now() - started) / 1000 };
-  if (process.env.VITRINE_DEBUG) for (const line of [result.problem, ...(result.notes ?? [])]) if (line) process.stderr.write(`native kernels: ${line}\n`);
+  return told({ built: record.problem === undefined, problem: record.problem, notes: record.notes, seconds: (performance.now() - started) / 1000 });
+}
+
+/** What went wrong is a line on stderr for who asks with VITRINE_DEBUG; everybody else hears nothing and gets WebAssembly. */
+function told(result) {
+  if (process.env.VITRINE_DEBUG)
+    for (const line of [result.problem, ...(result.notes ?? [])]) if (line) process.stderr.write(`native kernels: ${line}\n`);
   return result;
 }
 
@@ -77,12 +84,22 @@ async function compileInto(file, compiler, defines) {
   const folder = mkdtempSync(join(tmpdir(), "vitrine-native-"));
   const source = (name) => join(root, "kernels", name);
   const compile = async (name, flags, object) => {
-    const { status, said } = await run([...compiler, ...compileFlags, ...flags, ...defines.map((define) => `-D${define}`), source(name), "-o", join(folder, object)]);
+    const { status, said } = await run([
+      ...compiler,
+      ...compileFlags,
+      ...flags,
+      ...defines.map((define) => `-D${define}`),
+      source(name),
+      "-o",
+      join(folder, object),
+    ]);
     return status === 0 ? undefined : said;
   };
   try {
     const names = Object.keys(instructionSets);
-    const failures = await Promise.all(names.map((set) => compile("instruction-set.c", [...instructionSets[set], `-DINSTRUCTION_SET=${set}`], `${set}.o`)));
+    const failures = await Promise.all(
+      names.map((set) => compile("instruction-set.c", [...instructionSets[set], `-DINSTRUCTION_SET=${set}`], `${set}.o`)),
+    );
     const sets = names.filter((_, i) => failures[i] === undefined);
     const notes = names.flatMap((set, i) => (failures[i] === undefined ? [] : [`${set} did not compile: ${firstError(failures[i])}`]));
     if (sets.length === 0) return { problem: `the C compiler failed: ${firstError(failures[0])}` };
@@ -122,7 +139,9 @@ function run([program, ...args]) {
 /** @returns {Record<string, string>} */
 function readSources() {
   const directory = join(root, "kernels");
-  const names = readdirSync(directory).filter((name) => /\.[ch]$/.test(name)).sort();
+  const names = readdirSync(directory)
+    .filter((name) => /\.[ch]$/.test(name))
+    .sort();
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(directory, name), "utf8")]));
 }
 
@@ -137,6 +156,8 @@ function readRecord(base) {
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { values } = parseArgs({ options: { force: { type: "boolean" }, out: { type: "string" }, define: { type: "string", multiple: true } } });
   const { built, problem, notes = [], seconds } = await buildNative({ force: values.force, out: values.out, defines: values.define });
-  process.stderr.write(problem ? `native kernels: none, ${problem}\n` : built ? `native kernels: built in ${seconds.toFixed(1)} s\n` : "native kernels: up to date\n");
+  process.stderr.write(
+    problem ? `native kernels: none, ${problem}\n` : built ? `native kernels: built in ${seconds.toFixed(1)} s\n` : "native kernels: up to date\n",
+  );
   for (const note of notes) process.stderr.write(`native kernels: ${note}\n`);
 }

@@ -2,4 +2,9 @@
 import { root, run, setUp } from "./setup.mjs";
 
 setUp();
-run(process.execPath, ["node_modules/typedoc/bin/typedoc", "--entryPoints", "src/index.ts", "--out", "docs/api", "--treatWarningsAsErrors", "--readme", "none"], "", { cwd: root, stdio: "inherit" });
+run(
+  process.execPath,
+  ["node_modules/typedoc/bin/typedoc", "--entryPoints", "src/index.ts", "--out", "docs/api", "--treatWarningsAsErrors", "--readme", "none"],
+  "",
+  { cwd: root, stdio: "inherit" },
+);

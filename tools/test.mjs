@@ -24,7 +24,8 @@ process.exitCode = status ?? 1;
 function installBrowser() {
   if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get") || !existsSync("/etc/debian_version")) return undefined;
   say("installing Debian's Chromium for the browser tests (once) ...");
-  const apt = (...args) => spawnSync("apt-get", ["-qq", ...args], { stdio: ["ignore", "ignore", 2], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
+  const apt = (...args) =>
+    spawnSync("apt-get", ["-qq", ...args], { stdio: ["ignore", "ignore", 2], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
   apt("update");
   apt("install", "--no-install-recommends", "-y", "chromium");
   return findBrowser();

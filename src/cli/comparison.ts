@@ -55,7 +55,16 @@ export class Comparison {
   }
 }
 
-export function comparisonText({ weights, with: base, positions, divergence, mostDivergence, sameTop, perplexity, perplexityWith }: CompareLine): string {
+export function comparisonText({
+  weights,
+  with: base,
+  positions,
+  divergence,
+  mostDivergence,
+  sameTop,
+  perplexity,
+  perplexityWith,
+}: CompareLine): string {
   if (positions === 0) return `${weights} against ${base}: nothing to compare, since a prediction needs something before it`;
   const rise = perplexity === null || perplexityWith === null ? undefined : 100 * (perplexity / perplexityWith - 1);
   return [

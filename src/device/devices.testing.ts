@@ -50,5 +50,8 @@ export const devices: readonly TestDevice[] = [
 export const threadPairs: readonly { readonly name: string; readonly open: readonly TestDevice["open"][] }[] = [
   { name: "wasm, SIMD, on 1, 2 and 3 threads", open: [wasm("simd", 1), wasm("simd", 2), wasm("simd", 3), unshared("simd")] },
   { name: "wasm, relaxed SIMD, on 1, 2 and 3 threads", open: [wasm("relaxed", 1), wasm("relaxed", 2), wasm("relaxed", 3), unshared("relaxed")] },
-  ...instructionSets.map((set) => ({ name: `native, ${set}, on 1, 2, 3 and 7 threads`, open: [1, 2, 3, 7].map((threads) => openNativeSet(set, threads)) })),
+  ...instructionSets.map((set) => ({
+    name: `native, ${set}, on 1, 2, 3 and 7 threads`,
+    open: [1, 2, 3, 7].map((threads) => openNativeSet(set, threads)),
+  })),
 ];

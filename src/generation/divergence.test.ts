@@ -4,7 +4,8 @@ import { VitrineError } from "../base/errors.ts";
 import { distributionOf } from "./distribution.ts";
 import { divergence } from "./divergence.ts";
 
-const between = (a: readonly number[], b: readonly number[]): number => divergence(distributionOf(Float32Array.from(a)), distributionOf(Float32Array.from(b)));
+const between = (a: readonly number[], b: readonly number[]): number =>
+  divergence(distributionOf(Float32Array.from(a)), distributionOf(Float32Array.from(b)));
 const logits = fc.array(fc.float({ min: -20, max: 20, noNaN: true }), { minLength: 5, maxLength: 5 });
 
 describe("divergence", () => {

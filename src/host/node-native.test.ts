@@ -148,7 +148,10 @@ test("what is picked is what opens, and the reason names who asked", async () =>
     device.dispose();
   }
   expect(pickedDevice({}, { VITRINE_DEVICE: "wasm" }).why).toContain("VITRINE_DEVICE");
-  expect(pickedDevice({ device: "wasm" }, { VITRINE_DEVICE: "reference" })).toMatchObject({ name: "wasm", why: expect.stringContaining("--device") as string });
+  expect(pickedDevice({ device: "wasm" }, { VITRINE_DEVICE: "reference" })).toMatchObject({
+    name: "wasm",
+    why: expect.stringContaining("--device") as string,
+  });
   expect(pickedDevice({}, {}).why).toMatch(/the fastest/);
 });
 
@@ -177,7 +180,9 @@ describe.runIf(process.platform !== "win32")("building without a usable compiler
   test("a compiler that answers --version and then fails", () => {
     const folder = folderWith(undefined);
     const script = join(scratch, "failing-cc");
-    writeFileSync(script, '#!/bin/sh\n[ "$1" = --version ] && { echo fake 1.0; exit 0; }\necho "x.c:1: error: out of order" >&2; exit 1\n', { mode: 0o755 });
+    writeFileSync(script, '#!/bin/sh\n[ "$1" = --version ] && { echo fake 1.0; exit 0; }\necho "x.c:1: error: out of order" >&2; exit 1\n', {
+      mode: 0o755,
+    });
     expect(build(script, folder).record.problem).toBe("the C compiler failed: x.c:1: error: out of order");
   });
 });

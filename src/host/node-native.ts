@@ -46,7 +46,9 @@ export function loadNativeFrom(folder: string): NativeLoad {
     const { sha256, problem } = JSON.parse(readFileSync(`${base}.json`, "utf8")) as Record;
     if (sha256 === undefined) return { missing: `${problem ?? "the build made none"}; install a C compiler and run \`npm run build\`` };
     if (!existsSync(`${base}.node`)) return { missing: `the add-on ${baseName()}.node is gone; run \`npm run build\`` };
-    const found = createHash("sha256").update(readFileSync(`${base}.node`)).digest("hex");
+    const found = createHash("sha256")
+      .update(readFileSync(`${base}.node`))
+      .digest("hex");
     if (found !== sha256) return { missing: `the add-on ${baseName()}.node is not the file that was built (damaged?); run \`npm run build\`` };
     const module: { exports: Partial<NativeKernels> } = { exports: {} };
     process.dlopen(module, `${base}.node`, constants.dlopen.RTLD_NOW);

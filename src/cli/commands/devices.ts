@@ -101,7 +101,13 @@ async function tellTable({ out }: Session, lines: readonly DeviceLine[]): Promis
     figure(gigaflops),
     figure(gigabytesPerSecond),
   ]);
-  const columns = [{ title: "" }, { title: "device" }, { title: "" }, { title: "GFLOP/s", align: "right" }, { title: "GB/s", align: "right" }] as const;
+  const columns = [
+    { title: "" },
+    { title: "device" },
+    { title: "" },
+    { title: "GFLOP/s", align: "right" },
+    { title: "GB/s", align: "right" },
+  ] as const;
   for (const line of drawTable(columns, rows, terminal)) await out.line(line);
   await out.line();
   for (const { name, picked, why } of lines) if (why !== "") await out.line(picked ? `* ${name}: ${why}` : `  ${name}: ${why}`);

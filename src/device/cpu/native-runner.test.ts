@@ -116,7 +116,16 @@ describe.skipIf("missing" in load)("native kernels (skipped where no add-on was 
     const memory = new Uint8Array(4096);
     const open = native.open as (...args: unknown[]) => { run(): void; attach(view: unknown): void; close(): void };
     const set = native.instructionSets[0];
-    for (const args of [[], [memory, 64, set, 1], [memory, 64, "none", 1, 0], [memory, 64, set, 0, 0], [memory, 64, set, 2000, 0], [memory, 4090, set, 1, 0], [{}, 64, set, 1, 0]]) // prettier-ignore
+    for (const args of [
+      [],
+      [memory, 64, set, 1],
+      [memory, 64, "none", 1, 0],
+      [memory, 64, set, 0, 0],
+      [memory, 64, set, 2000, 0],
+      [memory, 4090, set, 1, 0],
+      [{}, 64, set, 1, 0],
+    ])
+      // prettier-ignore
       expect(() => open(...args)).toThrow(/^internal:/);
     const device = open(memory, 64, set, 2, 0);
     expect(() => device.attach(new Float32Array(4096))).toThrow(/^internal:/);
