@@ -31,10 +31,14 @@ const files = readdirSync(source, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts") && !/\.test(ing)?\.ts$/.test(file))
   .map((file) => file.replaceAll("\\", "/"));
 
-const importPattern = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)/g;
+const importPattern = /(?:^|\n)\s*(?:import|export)\s(?:[^;]*?from\s*)?["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)/g;
 
 function importsOf(file: string): string[] {
-  return [...readFileSync(join(source, file), "utf8").matchAll(importPattern)].map((match) => match[1] ?? match[2]);
+  return importsIn(readFileSync(join(source, file), "utf8"));
+}
+
+function importsIn(code: string): string[] {
+  return [...code.matchAll(importPattern)].map((match) => match[1] ?? match[2]);
 }
 
 function roomOf(file: string): string {
@@ -65,6 +69,11 @@ describe("the floor plan", () => {
 
   it("is kept by every import", () => {
     expect(files.flatMap((file) => importsOf(file).map((specifier) => broken(file, specifier))).filter(Boolean)).toEqual([]);
+  });
+
+  it("sees every way to import", () => {
+    const code = `import "./a.ts";\nimport { x } from "./b.ts";\nexport { y } from "./c.ts";\nimport {\n  z,\n} from './d.ts';\nawait import("./e.ts");`;
+    expect(importsIn(code)).toEqual(["./a.ts", "./b.ts", "./c.ts", "./d.ts", "./e.ts"]);
   });
 
   it("would notice an upward import, a neighbour and a Node module", () => {

@@ -10,7 +10,8 @@ const child = spawn(process.execPath, [join(root, "bin/vitrine.js"), ...args], {
   cwd: process.env.INIT_CWD ?? process.cwd(), // paths mean what they meant where the user typed them
   env: { ...process.env, ...(args.length === 0 ? { VITRINE_START: "1" } : {}) },
 });
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal)); // the command ends itself cleanly; we only wait
+process.on("SIGINT", () => {}); // Ctrl-C reaches the command itself, which ends cleanly: a second signal from here would kill it
+process.on("SIGTERM", () => child.kill("SIGTERM"));
 child.on("exit", (code, signal) => {
   process.exitCode = code ?? (signal === "SIGINT" ? 130 : 1);
 });

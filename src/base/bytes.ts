@@ -8,8 +8,11 @@ export interface ByteSource {
   /** What messages call it, for example `gpt2/model.safetensors`. */
   readonly name: string;
   readonly size: number;
-  /** The bytes from `start` up to `end`; throws when the range is not inside the file. */
-  read(start: number, end: number): Promise<Uint8Array>;
+  /**
+   * The bytes from `start` up to `end`; throws when the range is not inside the file. A source may put them into `into`, which is
+   * long enough, and give that part of it: reading a large file piece by piece then leaves no garbage.
+   */
+  read(start: number, end: number, into?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 

@@ -23,7 +23,7 @@ export async function openSafetensors(source: ByteSource): Promise<TensorSource>
       name: source.name,
       tensors,
       metadata,
-      read: async (name, start = 0, end) => {
+      read: async (name, start = 0, end, into) => {
         const tensor = tensorNamed(source.name, tensors, name);
         const count = elements(tensor.shape);
         end ??= count;
@@ -31,22 +31,17 @@ export async function openSafetensors(source: ByteSource): Promise<TensorSource>
         if (!inside) throw internal(`${source.name}: elements ${start} to ${end} of tensor ${quoted(name)}, which has ${count}`);
 
         const size = storedBytes[tensor.dtype];
-        let out: Float32Array | undefined;
+        const out = into?.subarray(0, end - start) ?? new Float32Array(end - start);
         for (let from = start; from < end; from += BLOCK_BYTES / size) {
           const to = Math.min(end, from + BLOCK_BYTES / size);
-          const bytes = await source.read(tensor.start + from * size, tensor.start + to * size);
+          // fp32 is read to where it belongs, as bytes: no second array, and every NaN keeps its bits.
+          const place = tensor.dtype === "F32" ? new Uint8Array(out.buffer, out.byteOffset + (from - start) * 4, (to - from) * 4) : undefined;
+          const bytes = await source.read(tensor.start + from * size, tensor.start + to * size, place);
           if (bytes.length !== (to - from) * size) throw new FormatError(`${source.name}: became shorter while it was read; fetch it again`);
-          if (tensor.dtype === "F32") {
-            // Bytes that fill their own buffer were read for us alone: they are the numbers, and loading makes half the garbage.
-            if (to - from === end - start && bytes.length === bytes.buffer.byteLength) return new Float32Array(bytes.buffer);
-            out ??= new Float32Array(end - start);
-            new Uint8Array(out.buffer, (from - start) * 4, bytes.length).set(bytes); // as bytes: every NaN keeps its bits
-          } else {
-            out ??= new Float32Array(end - start);
-            out.set(decodeStored(tensor.dtype, bytes), from - start);
-          }
+          if (place === undefined) out.set(decodeStored(tensor.dtype, bytes), from - start);
+          else if (bytes.buffer !== place.buffer) place.set(bytes);
         }
-        return out ?? new Float32Array(0);
+        return out;
       },
       close: () => source.close(),
     };

@@ -43,9 +43,9 @@ export async function openSharded(folder: Folder, index: ByteSource): Promise<Te
       name: folder.name,
       tensors,
       metadata: shards.get(files[0])?.metadata ?? {},
-      read: async (name, start, end) => {
+      read: async (name, start, end, into) => {
         tensorNamed(folder.name, tensors, name);
-        return (shards.get(shardOf.get(name) as string) as TensorSource).read(name, start, end);
+        return (shards.get(shardOf.get(name) as string) as TensorSource).read(name, start, end, into);
       },
       close,
     };

@@ -17,7 +17,10 @@ export interface TensorSource {
   readonly name: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Elements `start` to `end` (flat, row-major; default all) as fp32. Integer tensors are converted too; throws FormatError for an unknown name. */
-  read(name: string, start?: number, end?: number): Promise<Float32Array>;
+  /**
+   * Elements `start` to `end` (flat, row-major; default all) as fp32. Integer tensors are converted too; throws FormatError for an unknown name.
+   * A source may put them into `into`, which is long enough, and give that part of it.
+   */
+  read(name: string, start?: number, end?: number, into?: Float32Array): Promise<Float32Array>;
   close(): Promise<void>;
 }

@@ -57,10 +57,10 @@ function fileSource(path: string, handle: FileHandle, size: number): ByteSource 
   return {
     name: path,
     size,
-    read: async (start, end) => {
+    read: async (start, end, into) => {
       checkRange(path, size, start, end);
       if (closed) throw internal(`${path}: read after close`);
-      const bytes = new Uint8Array(end - start);
+      const bytes = into === undefined ? new Uint8Array(end - start) : into.subarray(0, end - start);
       for (let at = 0; at < bytes.length;) {
         const { bytesRead } = await handle.read(bytes, at, bytes.length - at, start + at).catch((cause: unknown) => {
           throw readingFailed(path, cause);

@@ -52,8 +52,10 @@ export async function loadWeights(config: ModelConfig, source: TensorSource, dev
   let done = 0;
   const weights = allocateWeights(device, config, familyOf(config).layout, options.weights);
   try {
+    const largest = Math.max(...matched.map(({ parameter }) => elements(parameter.shape)));
+    const room = new Float32Array(Math.min(largest, 2 * BLOCK)); // one for all: at GPT-2's size fresh ones would be 500 MB of garbage
     for (const { parameter, tensor } of matched)
-      await readInto(device, weights, parameter, source, tensor.name, (count) => {
+      await readInto(device, weights, parameter, source, tensor.name, room, (count) => {
         if (options.signal?.aborted) throw new VitrineError(`${source.name}: loading was stopped`, { blame: "work", cause: options.signal.reason });
         options.onProgress?.((done += count), total);
       });
@@ -162,6 +164,7 @@ async function readInto(
   { shape, place }: Parameter,
   source: TensorSource,
   name: string,
+  room: Float32Array,
   loaded: (count: number) => void,
 ): Promise<void> {
   const width = shape.length === 2 ? shape[1] : 1;
@@ -170,7 +173,7 @@ async function readInto(
   const step = Math.max(unit, fitting - (fitting % unit));
   for (let row = 0; row < shape[0]; row += step) {
     const rows = Math.min(step, shape[0] - row);
-    const values = await source.read(name, row * width, (row + rows) * width);
+    const values = await source.read(name, row * width, (row + rows) * width, rows * width <= room.length ? room : undefined);
     if (place.kind === "vector") device.write(place.of(weights).buffer, values, place.at + row);
     else
       writeNamed(

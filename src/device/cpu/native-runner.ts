@@ -38,8 +38,8 @@ const instructionNames: Readonly<Record<string, string>> = {
 /** Where the words of a job lie; the heap begins behind. */
 const job = 64;
 const start = 128;
-/** About what waking a sleeper costs, so looking on longer would waste more than it saves. */
-const spinNanoseconds = 20_000;
+/** Longer looking-out costs more beside busy programs than waking sleepers costs alone. Found by sweep, docs/log.md. */
+const spinNanoseconds = 10_000;
 /** Twice WebAssembly's: the same work takes half as long or less, and waking costs the same. */
 const splitAbove = 500_000;
 
