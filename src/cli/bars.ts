@@ -38,22 +38,27 @@ export interface BarChart {
 interface Layout {
   readonly width: number;
   readonly gap: string;
+  /** 0 where there is no room for it. */
   readonly rank: number;
   readonly label: number;
+  /** Two columns of percentages; false too where there is room for one only. */
+  readonly compare: boolean;
   /** Column after the last percentage. */
   readonly head: number;
   readonly bar: number;
 }
 
-const narrowest = 24;
+/** Below this a row loses its last column. */
+const narrowest = 16;
 const percentWidth = 7;
+const shortestLabel = 4;
 
 /** The lines of one chart: a rule that is title and axis, a row per token, the mass not shown. */
 export function drawBars(chart: BarChart, terminal: Terminal, columns: number): string[] {
   const layout = layoutFor(chart, columns);
   const full = scaleFor(Math.max(0, ...chart.rows.flatMap((row) => (chart.compare ? [row.own, row.drawn] : [row.drawn]))));
   const rows = chart.rows.map((row, i) => ({ row, hasGap: i > 0 && row.rank > chart.rows[i - 1].rank + 1 }));
-  const gapLine = terminal.paint.dim(padStart(terminal.unicode ? "⋮" : ":", 2 + layout.rank));
+  const gapLine = terminal.paint.dim(padStart(terminal.unicode ? "⋮" : ":", 2 + Math.max(0, layout.rank - layout.gap.length)));
   return [
     terminal.paint.dim(ruleLine(chart, layout, full, terminal.unicode)),
     ...rows.flatMap(({ row, hasGap }) => [...(hasGap ? [gapLine] : []), rowLine(row, chart, layout, full, terminal)]),
@@ -64,12 +69,16 @@ export function drawBars(chart: BarChart, terminal: Terminal, columns: number): 
 function layoutFor(chart: BarChart, columns: number): Layout {
   const width = Math.max(narrowest, columns) - 1; // the last column stays free: writing into it makes some terminals wrap
   const gap = width < 60 ? " " : "  ";
-  const rank = Math.max(2, String(chart.vocabularySize).length);
-  const percents = (chart.compare ? 2 : 1) * (gap.length + percentWidth);
-  const fixed = 2 + rank + gap.length + percents + gap.length;
-  const label = Math.max(4, Math.min(26, Math.floor(width * 0.22), width - fixed - 6));
-  const head = 2 + rank + gap.length + label + percents;
-  return { width, gap, rank, label, head, bar: Math.max(0, width - head - gap.length) };
+  const percent = gap.length + percentWidth;
+  const least = 2 + shortestLabel + percent;
+  const widestRank = Math.max(2, String(chart.vocabularySize).length) + gap.length;
+  const rank = least + widestRank <= width ? widestRank : 0;
+  const compare = chart.compare && least + rank + percent <= width;
+  const percents = compare ? 2 * percent : percent;
+  const fixed = 2 + rank + percents + gap.length;
+  const label = Math.max(shortestLabel, Math.min(26, Math.floor(width * 0.22), width - fixed - 6));
+  const head = 2 + rank + label + percents;
+  return { width, gap, rank, label, compare, head, bar: Math.max(0, width - head - gap.length) };
 }
 
 /** `── 3 ── T = 0.8 ─────── model ── drawn ── 0 % ─────────── 50 % `: title, heads of the columns and axis in one. */
@@ -83,7 +92,7 @@ function ruleLine(chart: BarChart, layout: Layout, full: number, unicode: boolea
     taken = at + text.length;
   };
   put(` ${chart.number} `, 2);
-  const heads = chart.compare ? [" model", " drawn"] : [" probability"];
+  const heads = layout.compare ? [" model", " drawn"] : [chart.compare ? " drawn" : " probability"];
   const firstHead = layout.head - (heads.length - 1) * (layout.gap.length + percentWidth) - heads[0].length;
   const note = ` ${chart.note} `;
   if (chart.note !== "" && taken + 1 + note.length < firstHead) put(note, taken + 1);
@@ -101,9 +110,9 @@ function rowLine(row: BarRow, chart: BarChart, layout: Layout, full: number, ter
   const pruned = row.drawn === 0;
   const mark = row.chosen ? (unicode ? "▶ " : "> ") : "  ";
   const label = padEnd(row.label, layout.label, ellipsis(unicode));
-  const percents = percentCells(row.own, row.drawn, chart.compare, layout.gap, unicode);
+  const percents = percentCells(row.own, row.drawn, chart.compare, layout, unicode);
   const parts = changedBar(chart.compare ? row.own : row.drawn, row.drawn, full, layout.bar, unicode);
-  const text = `${String(row.rank).padStart(layout.rank)}${layout.gap}`;
+  const text = layout.rank === 0 ? "" : `${String(row.rank).padStart(layout.rank - layout.gap.length)}${layout.gap}`;
   const warm = heat(terminal, row.drawn);
   const drawnBar = warm(parts.solid) + warm(parts.gained) + paint.dim(parts.lost);
   const gap = layout.gap + (parts.solid + parts.gained + parts.lost === "" ? "" : drawnBar);
@@ -126,9 +135,9 @@ export function highlight(terminal: Terminal, text: string): string {
 function othersLine(chart: BarChart, layout: Layout, full: number, terminal: Terminal): string {
   const { unicode, paint } = terminal;
   const { count, own, drawn } = chart.others;
-  const indent = 2 + layout.rank + layout.gap.length;
+  const indent = 2 + layout.rank;
   const label = padEnd(othersLabel(count, layout.label), layout.label, ellipsis(unicode));
-  const percents = percentCells(own, drawn, chart.compare, layout.gap, unicode);
+  const percents = percentCells(own, drawn, chart.compare, layout, unicode);
   return paint.dim(trimmed(`${" ".repeat(indent)}${label}${percents}${layout.gap}${dots(drawn, full, layout.bar, unicode)}`));
 }
 
@@ -144,9 +153,10 @@ function dots(value: number, full: number, columns: number, unicode: boolean): s
   return (unicode ? "┄" : ".").repeat(length - 1) + (unicode ? "›" : ">");
 }
 
-function percentCells(own: number, drawn: number, compare: boolean, gap: string, unicode: boolean): string {
-  const never = unicode ? "–  " : "-  ";
-  return compare ? `${gap}${percent(own)}${gap}${percent(drawn, never)}` : `${gap}${percent(drawn)}`;
+/** `compared`: the two differ, and 0 means that a token could not be chosen. */
+function percentCells(own: number, drawn: number, compared: boolean, { gap, compare }: Layout, unicode: boolean): string {
+  const second = `${gap}${percent(drawn, compared ? (unicode ? "–  " : "-  ") : undefined)}`;
+  return compare ? `${gap}${percent(own)}${second}` : second;
 }
 
 export function ellipsis(unicode: boolean): string {

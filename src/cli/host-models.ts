@@ -3,7 +3,7 @@
  * What commands need of it is models.ts.
  */
 import { readdir, stat } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import type { Folder } from "../base/bytes.ts";
 import { nearest, quoted, VitrineError } from "../base/errors.ts";
 import type { JsonObject } from "../base/json.ts";
@@ -11,7 +11,7 @@ import { elements } from "../base/shape.ts";
 import { requireConfig } from "../formats/hf-folder.ts";
 import { openModel } from "../formats/open-model.ts";
 import type { TensorSource } from "../formats/tensor-source.ts";
-import { embeddedModels, resolveModel } from "../host/node-models.ts";
+import { embeddedModels, nearbyModels, resolveModel } from "../host/node-models.ts";
 import type { FoundModel } from "../host/node-models.ts";
 import { readConfig } from "../model/config-file.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -71,7 +71,7 @@ export const hostModels: Models = {
         why,
       }),
     );
-    const nearby = embedded.length > 0 ? [] : await Promise.all((await nearbyModel()).map((found) => listed(found, "nearby")));
+    const nearby = await Promise.all((await nearbyModels()).map((found) => listed(found, "nearby")));
     return [...embedded, ...nearby, ...cached];
   },
 
@@ -104,19 +104,9 @@ async function storedIn(weights: TensorSource, config: ModelConfig): Promise<num
   }
 }
 
-/** The model that is used where none is named and none came with the package. */
-async function nearbyModel(): Promise<FoundModel[]> {
-  try {
-    return [await resolveModel()];
-  } catch {
-    return [];
-  }
-}
-
 async function listed({ name, path, folder }: FoundModel, source: ListedModel["source"]): Promise<ListedModel> {
   const { architecture, why } = await examine(folder);
-  const named = source === "nearby" ? [relative(process.cwd(), path), path].toSorted((a, b) => a.length - b.length)[0] : name; // as --model takes it
-  return { name: named, source, folder: path, bytes: await bytesIn(path), architecture, loadable: why === undefined, why: why ?? "" };
+  return { name, source, folder: path, bytes: await bytesIn(path), architecture, loadable: why === undefined, why: why ?? "" };
 }
 
 /** What a folder says it is, and why it cannot be run if it cannot. */

@@ -28,12 +28,7 @@ export class Output {
   constructor(stream: Writable & Screen, env: Environment) {
     this.terminal = terminalOf(stream, env);
     this.#stream = stream;
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED" && error.code !== "EOF") {
-        this.#failure = new VitrineError(`cannot write the output: ${error.message}`, { blame: "work", cause: error });
-      }
-      this.#gone.abort();
-    });
+    stream.on("error", (error: NodeJS.ErrnoException) => this.#fail(error));
     stream.on("close", () => this.#gone.abort());
   }
 
@@ -71,7 +66,19 @@ export class Output {
   /** Resolves when everything written has left the process, or nobody wants it. */
   flush(): Promise<void> {
     if (this.#gone.signal.aborted) return Promise.resolve();
-    return this.#settled((done) => this.#stream.write("", done));
+    return this.#settled((done) =>
+      this.#stream.write("", (error) => {
+        if (error) this.#fail(error); // told here before it is an event
+        done();
+      }),
+    );
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED" && error.code !== "EOF") {
+      this.#failure ??= new VitrineError(`cannot write the output: ${error.message}`, { blame: "work", cause: error });
+    }
+    this.#gone.abort();
   }
 
   #settled(wait: (done: () => void) => void): Promise<void> {

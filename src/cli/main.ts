@@ -62,6 +62,7 @@ export async function main(argv: readonly string[], io: Io, models?: Models): Pr
   const { session, close } = openSession(io, models ?? lazyModels);
   try {
     const code = io.env.VITRINE_START === "1" && argv.length === 0 ? await start(session) : await dispatch(argv, session);
+    await session.out.flush(); // a full disk may be noticed only now
     return session.out.failure === undefined ? code : await complain(session, commandName(argv), session.out.failure);
   } catch (error) {
     if (session.isInterrupted()) return interrupted;

@@ -10,6 +10,8 @@ import { nearest, quoted, VitrineError } from "../base/errors.ts";
 
 export interface Range {
   readonly least?: number;
+  /** The value itself is out, unlike `least`. */
+  readonly above?: number;
   readonly most?: number;
   readonly whole?: boolean;
   /** What else may help, said after the expectation. */
@@ -20,14 +22,15 @@ export interface Range {
 export function numberIn(flag: string, range: Range): (text: string) => number {
   return (text) => {
     const value = text.trim() === "" ? NaN : Number(text);
-    const { least = -Infinity, most = Infinity, whole = false } = range;
-    if (Number.isFinite(value) && value >= least && value <= most && (!whole || Number.isSafeInteger(value))) return value;
+    const { least = -Infinity, above = -Infinity, most = Infinity, whole = false } = range;
+    if (Number.isFinite(value) && value >= least && value > above && value <= most && (!whole || Number.isSafeInteger(value))) return value;
     throw new VitrineError(`${flag} is ${quoted(text)}; expected ${expectation(range)}${range.hint === undefined ? "" : `; ${range.hint}`}`);
   };
 }
 
-function expectation({ least, most, whole }: Range): string {
+function expectation({ least, above, most, whole }: Range): string {
   const kind = whole ? "a whole number" : "a number";
+  if (above !== undefined) return `${kind} above ${above}${most === undefined ? "" : ` and at most ${most}`}`;
   if (least !== undefined && most !== undefined) return `${kind} from ${least} to ${most}`;
   if (least !== undefined) return `${kind} of at least ${least}`;
   return most === undefined ? kind : `${kind} of at most ${most}`;
@@ -60,7 +63,12 @@ export function readBias(text: string, earlier: Readonly<Record<number, number>>
       `--logit-bias is ${quoted(text)}; expected ID=BIAS with a token's id (vitrine tokenize shows it), for example 262=-100 to forbid it`,
     );
   }
-  return { ...earlier, [Number(match[1])]: Number(match[2]) };
+  const bias = Number(match[2]);
+  if (!Number.isFinite(Math.fround(bias)))
+    throw new VitrineError(
+      `--logit-bias is ${quoted(text)}; expected a bias that is finite in 32 bits, for example ${match[1]}=-100 to forbid the token`,
+    );
+  return { ...earlier, [Number(match[1])]: bias };
 }
 
 const stopEscapes: Readonly<Record<string, string>> = { "\\n": "\n", "\\t": "\t", "\\r": "\r", "\\\\": "\\" };

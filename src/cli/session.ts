@@ -20,6 +20,8 @@ export interface Session {
   readonly isInterrupted: () => boolean;
   /** A line for people, only where one is watching. */
   hint(text: string): Promise<void>;
+  /** A line about what happened to the request, also where nobody is watching: logs should have it. */
+  notice(text: string): Promise<void>;
 }
 
 /** Opens a session; the function given back ends its listening to Ctrl-C. */
@@ -28,6 +30,10 @@ export function openSession(io: Io, models: Models): { session: Session; close: 
   const talk = io.stderr === io.stdout ? out : new Output(io.stderr, io.env);
   const interrupt = new AbortController();
   const close = (io.onInterrupt ?? processInterrupt)(() => interrupt.abort());
+  const notice = async (text: string): Promise<void> => {
+    const { isTTY, paint, columns } = talk.terminal;
+    await talk.line(isTTY ? paint.dim(wrapWords(text, columns() - 1)) : text);
+  };
   const session: Session = {
     io,
     out,
@@ -36,9 +42,9 @@ export function openSession(io: Io, models: Models): { session: Session; close: 
     stop: AbortSignal.any([interrupt.signal, out.gone]),
     isInterrupted: () => interrupt.signal.aborted,
     hint: async (text) => {
-      const { isTTY, paint, columns } = talk.terminal;
-      if (isTTY) await talk.line(paint.dim(wrapWords(text, columns() - 1)));
+      if (talk.terminal.isTTY) await notice(text);
     },
+    notice,
   };
   return { session, close };
 }

@@ -20,6 +20,8 @@ export interface Told {
   readonly prompt: string;
   /** What the model reads for it. */
   readonly tokens: readonly Token[];
+  /** Its beginning, where the context is too short for it. */
+  readonly cut: readonly Token[];
   readonly options: GenerateOptions & { readonly seed: number };
   /** Whether the prompt is printed before its continuation. */
   readonly echo: boolean;
@@ -33,20 +35,25 @@ export interface Telling {
 
 /** The text as it comes. In a terminal the prompt is coloured and control characters are shown instead of obeyed; a pipe gets the text itself. */
 export function plainTelling(told: Told): Telling {
-  const { session, prompt, echo } = told;
-  const { out } = session;
+  const { session, prompt, cut, echo } = told;
+  const { out, talk } = session;
+  /** Both show up in one window, where a notice must not break a line of the text. */
+  const mixed = out.terminal.isTTY && talk.terminal.isTTY;
   const printable = (text: string): string => (out.terminal.isTTY ? harmless(text) : text);
   const forgotten = new Forgotten();
   let printed = 0;
   let noticeWaits = false;
   return {
-    begin: () => (echo ? out.write(promptColour(out.terminal, printable(prompt))) : Promise.resolve()),
+    begin: async () => {
+      if (cut.length > 0) await session.notice(`(${droppedNotice(cut, talk.terminal)})`);
+      if (echo) await out.write(promptColour(out.terminal, printable(prompt)));
+    },
     step: async (step) => {
-      noticeWaits = forgotten.add(step) || noticeWaits;
-      if (noticeWaits && (!out.terminal.isTTY || /^\s/.test(step.text))) {
+      noticeWaits = (forgotten.add(step) && cut.length === 0) || noticeWaits;
+      if (noticeWaits && (!mixed || out.atLineStart || /^\s/.test(step.text))) {
         noticeWaits = false; // not in the middle of a word
-        if (out.terminal.isTTY) await out.endLine();
-        await session.hint(`(${forgotten.notice(session.talk.terminal)}; more will follow)`);
+        if (mixed) await out.endLine();
+        await session.notice(`(${droppedNotice(forgotten.first, talk.terminal)})`);
       }
       printed += step.text.length;
       await out.write(printable(step.text));
@@ -84,7 +91,7 @@ export function showTelling(told: Told, show: number): Telling {
         terminal,
         columns,
       );
-      if (step.dropped.length > 0) lines.unshift(terminal.paint.dim(droppedLine(step.dropped, terminal, columns)));
+      if (step.dropped.length > 0) lines.unshift(terminal.paint.dim(wrapWords(droppedLine(step.dropped, terminal, columns), columns - 1)));
       printed += step.text.length;
       passage.add(step.text, step.dropped.length);
       lines.push(passage.line(terminal, columns, tokenLabel(step.token, terminal.unicode)));
@@ -142,9 +149,15 @@ class Forgotten {
     return this.#count;
   }
 
-  notice(terminal: Terminal): string {
-    return droppedLine(this.#first, terminal, terminal.columns() - "(; more will follow)".length);
+  /** What fell out the first time. */
+  get first(): readonly Token[] {
+    return this.#first;
   }
+}
+
+function droppedNotice(dropped: readonly Token[], terminal: Terminal): string {
+  const more = "; more will follow";
+  return droppedLine(dropped, terminal, terminal.columns() - more.length - 2) + more;
 }
 
 /** `fell out of the context: "Once upon a time"`. */

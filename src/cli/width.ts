@@ -90,3 +90,20 @@ function wrapLine(line: string, columns: number): string {
   }
   return [...lines, current].join("\n");
 }
+
+/** The lines of `text` at most `columns` wide: broken at spaces, and inside a word that is longer than a line. */
+export function foldWords(text: string, columns: number): string[] {
+  return wrapWords(text, columns).split("\n").flatMap((line) => cutEvery(line, columns)); // prettier-ignore
+}
+
+function cutEvery(line: string, columns: number): string[] {
+  const lines: string[] = [];
+  let rest = graphemes(line);
+  do {
+    const part = takeWidth(rest, columns);
+    const count = Math.max(1, part.length); // a grapheme wider than the line goes alone
+    lines.push(rest.slice(0, count).join(""));
+    rest = rest.slice(count);
+  } while (rest.length > 0);
+  return lines;
+}

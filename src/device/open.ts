@@ -57,7 +57,7 @@ export async function openDeviceOn(host: CpuHost, options: OpenDeviceOptions = {
     default: {
       const meant = nearest(device, names);
       throw new VitrineError(
-        `there is no device ${quoted(device)}; ${meant === undefined ? "" : `did you mean ${meant}? `}There are: ${names.join(", ")}`,
+        `there is no device ${quoted(device)}, only ${names.join(", ")}${meant === undefined ? "" : `; did you mean ${meant}?`}`,
       );
     }
   }

@@ -55,7 +55,7 @@ describe("requireConfig says what the folder is instead", () => {
     [["vocab.json", "merges.txt"], "model: a tokenizer without a model (no config.json)"],
     [["tokenizer.json"], "a tokenizer without a model"],
     [["notes.txt", "a.jpg"], "no config.json, so not a model folder (it holds a.jpg, notes.txt)"],
-    [[], "(it holds nothing)"],
+    [[], "(it holds no files)"],
     [["1", "2", "3", "4", "5", "6", "7", "8"], "1, 2, 3, 4, 5 and 3 more"],
   ])("%j", async (files, message) => {
     const model = await openModelFolder(memoryFolder(Object.fromEntries(files.map((file) => [file, "{}"]))));

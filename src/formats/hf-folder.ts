@@ -113,6 +113,6 @@ function otherWeights(files: readonly string[]): string {
 }
 
 function listed(files: readonly string[]): string {
-  if (files.length === 0) return "nothing";
+  if (files.length === 0) return "no files";
   return files.length <= 6 ? files.join(", ") : `${files.slice(0, 5).join(", ")} and ${files.length - 5} more`;
 }

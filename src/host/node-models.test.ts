@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { VitrineError } from "../base/errors.ts";
-import { embeddedModels, resolveModel } from "./node-models.ts";
+import { embeddedModels, nearbyModels, resolveModel } from "./node-models.ts";
 
 let base: string;
 let root: string;
@@ -45,6 +45,26 @@ describe("which model a name means", () => {
     expect(await resolveModel(undefined, bare)).toMatchObject({ name: "stories260K" });
   });
 
+  test("the model beside the clone has a name too, and is suggested", async () => {
+    const clone = { ...options, root: join(base, "other", "main") };
+    await put(join(base, "other", "shared", "data", "stories260K"), "config.json");
+    expect((await resolveModel("stories260K", clone)).path).toBe(join(base, "other", "shared", "data", "stories260K"));
+    await expect(resolveModel("stories260", clone)).rejects.toThrow(/`vitrine models` lists what is here.*Did you mean "stories260K"\?/);
+    expect((await nearbyModels(clone.root)).map((model) => model.name)).toEqual(["stories260K"]);
+    expect(await nearbyModels(join(base, "nowhere", "main"))).toEqual([]);
+  });
+
+  test("a folder of models is refused with their names", async () => {
+    await put(join(base, "work", "several", "one"), "config.json");
+    await put(join(base, "work", "several", "two"), "config.json");
+    await put(join(base, "work", "several"), "README.md");
+    await expect(resolveModel("several", options)).rejects.toThrow(
+      'model "several" holds no model files itself, but folders that do: "several/one", "several/two"; name one of them',
+    );
+    await put(join(base, "work", "several"), "tokenizer.json");
+    expect((await resolveModel("several", options)).name).toBe("several");
+  });
+
   test("a path, absolute or from here", async () => {
     for (const path of ["my-model", "./my-model/", join(base, "work", "my-model"), "../work/my-model"]) {
       const found = await resolveModel(path, options);
@@ -70,7 +90,7 @@ describe("which model a name means", () => {
     ["./my-modl", /no such folder; did you mean "my-model"\?/],
     ["/nowhere/at/all", /no such folder; check the path/],
     ["my-model/config.json", /is a file; give a .gguf file, or the folder it lies in, "my-model"/],
-    ["", /no such folder/],
+    ["", /an empty name; give a folder/],
     ["zzz qqq", /no model is called "zzz qqq".*--model DIR\.$/],
   ])("%j is refused with the cure", async (name, message) => {
     await expect(resolveModel(name, options)).rejects.toThrow(message);

@@ -39,37 +39,59 @@ export async function embeddedModels(root: string = packageRoot): Promise<FoundM
   return found;
 }
 
+/** Models that lie beside a clone of the repository: the small story model. */
+export async function nearbyModels(root: string = packageRoot): Promise<FoundModel[]> {
+  const path = resolve(root, "../shared/data/stories260K");
+  return (await kindOf(join(path, "config.json"))) === "file" ? [{ name: "stories260K", path, folder: nodeFolder(path) }] : [];
+}
+
 /**
- * The model that `name` means: the path of a folder or of a .gguf file, then an embedded name, then a pulled hub id (ORG/NAME[@REV]).
- * Without a name: the first embedded model, else the small story model that lies beside a clone of the repository.
+ * The model that `name` means: the path of a folder or of a .gguf file, then an embedded name, the name of the model
+ * beside the clone, then a pulled hub id (ORG/NAME[@REV]).
+ * Without a name: the first embedded model, else the one beside the clone.
  * Throws VitrineError when there is none, with the nearest name there is.
  */
 export async function resolveModel(name?: string, options: ResolveOptions = {}): Promise<FoundModel> {
   const { root = packageRoot, cwd = process.cwd() } = options;
-  const embedded = await embeddedModels(root);
-  if (name === undefined) return embedded[0] ?? (await besideTheRepository(root));
+  const here = [...(await embeddedModels(root)), ...(await nearbyModels(root))];
+  if (name === undefined) return here[0] ?? refuse(noModel);
+  if (name === "") return refuse('model "": an empty name; give a folder, a .gguf file or a name that `vitrine models` lists');
 
   const path = resolve(cwd, name);
-  const kind = name === "" ? "nothing" : await kindOf(path);
-  if (kind === "folder") return { name: basename(path), path, folder: nodeFolder(path) };
+  const kind = await kindOf(path);
+  if (kind === "folder") {
+    await checkNotOutside(name, path);
+    return { name: basename(path), path, folder: nodeFolder(path) };
+  }
   if (kind === "file" && /\.gguf$/i.test(path)) return { name: basename(path).slice(0, -5), path, folder: singleFile(path) };
   if (kind === "file")
     throw new VitrineError(`model ${quoted(name)} is a file; give a .gguf file, or the folder it lies in, ${quoted(dirname(name))}`);
 
-  const included = embedded.find((model) => model.name === name);
-  if (included !== undefined) return included;
+  const named = here.find((model) => model.name === name);
+  if (named !== undefined) return named;
 
   const pulled = looksLikePath(name) ? undefined : await pulledModel(name, options.cacheDir);
   if (pulled !== undefined) return { name, path: pulled, folder: nodeFolder(pulled) };
-  throw await unknown(name, path, embedded, options.cacheDir);
+  throw await unknown(name, path, here, options.cacheDir);
 }
 
-async function besideTheRepository(root: string): Promise<FoundModel> {
-  const path = resolve(root, "../shared/data/stories260K");
-  if ((await kindOf(join(path, "config.json"))) === "file") return { name: "stories260K", path, folder: nodeFolder(path) };
-  throw new VitrineError(
-    "no model to use: name one with --model DIR (a folder with config.json, model.safetensors and tokenizer files), or fetch one with vitrine pull ORG/NAME",
-  );
+const noModel =
+  "no model to use: name one with --model DIR (a folder with config.json, model.safetensors and tokenizer files), or fetch one with vitrine pull ORG/NAME";
+
+function refuse(message: string): never {
+  throw new VitrineError(message);
+}
+
+/** Throws VitrineError for a folder that holds models instead of being one. */
+async function checkNotOutside(name: string, path: string): Promise<void> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  if (entries.some((entry) => /^(config|tokenizer|vocab)\.json$|\.(gguf|safetensors)$/i.test(entry.name))) return;
+  const inside: string[] = [];
+  for (const entry of entries) if ((await kindOf(join(path, entry.name, "config.json"))) === "file") inside.push(join(name, entry.name));
+  if (inside.length === 0) return;
+  const some = inside.toSorted((a, b) => (a < b ? -1 : 1)).slice(0, 5).map(quoted).join(", "); // prettier-ignore
+  const more = inside.length > 5 ? ` and ${inside.length - 5} more` : "";
+  throw new VitrineError(`model ${quoted(name)} holds no model files itself, but folders that do: ${some}${more}; name one of them`);
 }
 
 async function kindOf(path: string): Promise<"folder" | "file" | "nothing"> {
@@ -81,7 +103,7 @@ async function kindOf(path: string): Promise<"folder" | "file" | "nothing"> {
 }
 
 function looksLikePath(name: string): boolean {
-  return name === "" || /^[./~\\]|^[A-Za-z]:[\\/]|\\/.test(name);
+  return /^[./~\\]|^[A-Za-z]:[\\/]|\\/.test(name);
 }
 
 /** The folder of a hub id in the cache; undefined when it is not there, or the name is no hub id at all. */
@@ -101,7 +123,7 @@ function singleFile(path: string): Folder {
   return { name: path, list: async () => [only], open: async (file) => (file === only ? folder.open(file) : undefined) };
 }
 
-async function unknown(name: string, path: string, embedded: readonly FoundModel[], cacheDir: string | undefined): Promise<VitrineError> {
+async function unknown(name: string, path: string, here: readonly FoundModel[], cacheDir: string | undefined): Promise<VitrineError> {
   const beside = (await readdir(dirname(path), { withFileTypes: true }).catch(() => []))
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name);
@@ -113,10 +135,10 @@ async function unknown(name: string, path: string, embedded: readonly FoundModel
   }
   const { listModels } = await import("./hub.ts");
   const pulled = (await listModels({ cacheDir }).catch(() => [])).filter((model) => model.loadable).map((model) => model.id);
-  const near = nearest(name, [...embedded.map((model) => model.name), ...pulled]) ?? nearest(basename(path), beside);
+  const near = nearest(name, [...here.map((model) => model.name), ...pulled]) ?? nearest(basename(path), beside);
   const meant = near === undefined ? "" : ` Did you mean ${quoted(near)}?`;
   const fetched = /^[\w.-]+\/[\w.-]+(@.+)?$/.test(name) ? `fetch it with vitrine pull ${name}, or ` : "";
   return new VitrineError(
-    `no model is called ${quoted(name)}: it is neither a folder here nor among vitrine models; ${fetched}name a folder with --model DIR.${meant}`,
+    `no model is called ${quoted(name)}: there is no such folder, and \`vitrine models\` lists what is here; ${fetched}name a folder with --model DIR.${meant}`,
   );
 }

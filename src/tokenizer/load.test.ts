@@ -30,6 +30,21 @@ function byteLevelJson(parts: Record<string, unknown> = {}, model: Record<string
 }
 const loadJson = (json: unknown): Promise<Tokenizer> => load({ "tokenizer.json": JSON.stringify(json) });
 
+describe("what is wrong with a file", () => {
+  it.each<[Files]>([[{ "tokenizer.json": "{" }], [{ "tokenizer.json": "{}" }], [{ "vocab.json": "[]", "merges.txt": "" }]])(
+    "is said with the folder it lies in: %j",
+    async (files) => {
+      const file = Object.keys(files)[0];
+      await expect(load(files)).rejects.toThrow(new RegExp(`^gpt2-small: ${file}: `));
+      await expect(load(files)).rejects.toThrow(FormatError);
+    },
+  );
+
+  it("names the folder once where files are missing", async () => {
+    await expect(load({})).rejects.toThrow(/^tokenizer: gpt2-small has neither/);
+  });
+});
+
 describe("vocab.json with merges.txt", () => {
   it("may have no merges at all", async () => {
     const tokenizer = await load({ "vocab.json": '{"A": 0, "B": 1, "C": 2}', "merges.txt": "#version: 0.2\n" });

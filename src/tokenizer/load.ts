@@ -23,6 +23,15 @@ export type ReadText = (file: string) => Promise<string | undefined>;
  * Throws FormatError, naming the file and the cure, when files are missing, malformed or contradict each other.
  */
 export async function loadTokenizer(read: ReadText, folder = "the model folder"): Promise<Tokenizer> {
+  try {
+    return await assembled(read, folder);
+  } catch (error) {
+    if (!(error instanceof FormatError) || error.message.startsWith("tokenizer: ") || error.message.startsWith(folder)) throw error;
+    throw new FormatError(`${folder}: ${error.message}`, { cause: error });
+  }
+}
+
+async function assembled(read: ReadText, folder: string): Promise<Tokenizer> {
   const hints = await readHints(read);
   const json = await read("tokenizer.json");
   if (json !== undefined) return tokenizerFromJson(parseJson("tokenizer.json", json), "tokenizer.json", hints);

@@ -92,6 +92,28 @@ describe("generate", () => {
   });
 });
 
+describe("a prompt longer than the context", () => {
+  const args = ["generate", " little cat little cat", "-n", "2", "--seed", "12", "--context", "3", "--no-echo"];
+  const notice = '(2 tokens fell out of the context: "<s> little"; more will follow)\n';
+
+  it("is said on standard error, piped or not, once and before the first word", async () => {
+    const piped = await vitrine(args);
+    expect(piped.stderr).toBe(notice);
+    expect(piped.stdout).not.toContain("fell out");
+    const watched = await vitrine(args, { columns: 80, errorColumns: 80 });
+    expect(plain(watched.stderr).startsWith(notice)).toBe(true);
+    expect(watched.stdout.startsWith("\n")).toBe(false);
+    expect(plain(watched.stderr).match(/more will follow/g)).toHaveLength(1);
+  });
+
+  it("and a window that slides later is said too", async () => {
+    const { stderr } = await vitrine(["generate", " little cat", "-n", "20", "--seed", "12", "--slide-by", "3", "--no-echo"], {
+      models: fakeModels({ context: 8 }),
+    });
+    expect(stderr).toBe('(3 tokens fell out of the context: "<s> little cat"; more will follow)\n');
+  });
+});
+
 describe("generate --show", () => {
   const args = ["generate", "Once upon a time", "--seed", "4", "-n", "6", "--show", "5"];
 
@@ -320,7 +342,10 @@ describe("mistakes", () => {
     [["generate", "a", "--temperature", ""], 2, /--temperature is ""; expected/],
     [["generate", "a", "--temperature"], 2, /option '-t, --temperature <t>' argument missing/],
     [["generate", "a", "--top-k", "1.5"], 2, /--top-k is "1\.5"; expected a whole number of at least 0/],
-    [["generate", "a", "--top-p", "2"], 2, /--top-p is "2"; expected a number from 0 to 1/],
+    [["generate", "a", "--top-p", "2"], 2, /--top-p is "2"; expected a number above 0 and at most 1/],
+    [["generate", "a", "--top-p", "0"], 2, /--top-p is "0"; expected a number above 0 and at most 1/],
+    [["generate", "a", "--logit-bias", "262=1e999"], 2, /--logit-bias is "262=1e999"; expected a bias that is finite/],
+    [["generate", "a", "--logit-bias", "262=1e39"], 2, /--logit-bias is "262=1e39"; expected a bias that is finite/],
     [["generate", "a", "--logit-bias", "the=3"], 2, /--logit-bias is "the=3"; expected ID=BIAS/],
     [["generate", "a", "--stop", ""], 2, /--stop is ""; expected/],
     [["generate", "a", "--device", "wsam"], 2, /--device is "wsam"; expected auto, native, wasm or reference; did you mean wasm\?/],
@@ -388,6 +413,7 @@ describe("help", () => {
       for (const line of help.stdout.split("\n")) expect(line.length, line).toBeLessThan(82);
     }
     expect((await vitrine(["generate", "--help"])).stdout.replaceAll(/\s+/g, " ")).toContain("hosted APIs stop at 2");
+    expect((await vitrine(["generate", "--help"])).stdout.replaceAll(/\s+/g, " ")).toContain("with --on-full stop: until the context is full");
   });
 
   it("knows its version", async () => {

@@ -49,6 +49,14 @@ describe("a closed pipe", () => {
   });
 });
 
+describe("a full disk", () => {
+  it.each([[["--help"]], [["--version"]], [["params", "gpt2"]], [["params", "--json"]]])("is told after %j, with 1", async (argv) => {
+    const { code, stderr } = await vitrine(argv, { stdout: leavingReader(0, "ENOSPC") });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^vitrine( params)?: cannot write the output: write ENOSPC\n$/);
+  });
+});
+
 /** Presses Ctrl-C after the command wrote `lines` lines. */
 async function interruptedAfter(
   lines: number,

@@ -10,6 +10,7 @@ import { addDeviceFlags } from "../options.ts";
 import type { DeviceFlags } from "../options.ts";
 import type { Session } from "../session.ts";
 import { drawTable } from "../table.ts";
+import { foldWords } from "../width.ts";
 
 interface DevicesFlags extends DeviceFlags {
   readonly measure: boolean;
@@ -104,11 +105,12 @@ async function tellTable({ out }: Session, lines: readonly DeviceLine[]): Promis
   const columns = [
     { title: "" },
     { title: "device" },
-    { title: "" },
+    { title: "", wrap: true },
     { title: "GFLOP/s", align: "right" },
     { title: "GB/s", align: "right" },
   ] as const;
   for (const line of drawTable(columns, rows, terminal)) await out.line(line);
   await out.line();
-  for (const { name, picked, why } of lines) if (why !== "") await out.line(picked ? `* ${name}: ${why}` : `  ${name}: ${why}`);
+  for (const { name, picked, why } of lines)
+    if (why !== "") await out.line(foldWords(`${picked ? "*" : " "} ${name}: ${why}`, terminal.columns() - 1).join("\n"));
 }

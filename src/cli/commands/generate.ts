@@ -5,6 +5,7 @@
 import { Command, Option } from "commander";
 import type { Engine, GenerateEnd, GenerateOptions, Step } from "../../engine/engine.ts";
 import { VitrineError } from "../../base/errors.ts";
+import { checkSampling } from "../../generation/sampling.ts";
 import type { Token } from "../../tokenizer/tokenizer.ts";
 import { interrupted } from "../errors.ts";
 import { addFileFlag, addModelFlags, checkContext, numberIn, oneOf, readBias, readStop } from "../options.ts";
@@ -13,7 +14,7 @@ import { openEngine } from "../opening.ts";
 import { givenText } from "../session.ts";
 import type { Session } from "../session.ts";
 import { jsonTelling, plainTelling, showTelling } from "../telling.ts";
-import type { Telling } from "../telling.ts";
+import type { Telling, Told } from "../telling.ts";
 
 export interface GenerateFlags extends ModelFlags, TextFlags {
   readonly temperature: number;
@@ -69,7 +70,7 @@ export function generateCommand(run: (work: (session: Session) => Promise<number
         ),
     )
     .addOption(new Option("--top-k <k>", "only the k most probable (0: all)").argParser(numberIn("--top-k", { least: 0, whole: true })))
-    .addOption(new Option("--top-p <p>", "only the fewest that sum to at least p").argParser(numberIn("--top-p", { least: 0, most: 1 })))
+    .addOption(new Option("--top-p <p>", "only the fewest that sum to at least p").argParser(numberIn("--top-p", { above: 0, most: 1 })))
     .addOption(
       new Option("--min-p <p>", "only those at least p times as probable as the first").argParser(numberIn("--min-p", { least: 0, most: 1 })),
     )
@@ -92,7 +93,9 @@ export function generateCommand(run: (work: (session: Session) => Promise<number
     )
     .optionsGroup("How long:")
     .addOption(
-      new Option("-n, --max-tokens <n>", "stop after so many tokens (default: 256)").argParser(numberIn("--max-tokens", { least: 0, whole: true })),
+      new Option("-n, --max-tokens <n>", "stop after so many tokens (default: 256; with --on-full stop: until the context is full)").argParser(
+        numberIn("--max-tokens", { least: 0, whole: true }),
+      ),
     )
     .addOption(new Option("--stop <text>", "stop before this text appears; repeatable, \\n is a line break").argParser(readStop))
     .addOption(new Option("--context <n>", "remember at most n tokens").argParser(numberIn("--context", { least: 1, whole: true })))
@@ -134,7 +137,9 @@ export async function generate(session: Session, prompt: string, flags: Generate
     const ids = tokens.map((token) => token.id);
     checkAgainst(engine, flags, ids.length);
     const options = optionsOf(flags, session);
-    const telling = tellingOf(session, engine, prompt, tokens, options, flags);
+    checkSampling(options);
+    const told = { session, engine, prompt, tokens, cut: cutOf(tokens, engine, flags), options, echo: flags.echo };
+    const telling = tellingOf(told, flags);
     await telling.begin();
     const steps = engine.generate(ids.length === 0 ? prompt : ids, options);
     const end = await tellAll(steps, telling, session, flags.pace ?? 0);
@@ -195,15 +200,12 @@ function optionsOf(flags: GenerateFlags, session: Session): GenerateOptions & { 
   };
 }
 
-function tellingOf(
-  session: Session,
-  engine: Engine,
-  prompt: string,
-  tokens: readonly Token[],
-  options: GenerateOptions & { seed: number },
-  flags: GenerateFlags,
-): Telling {
-  const told = { session, engine, prompt, tokens, options, echo: flags.echo };
+/** The beginning of a prompt that is longer than the context: it is never read. */
+function cutOf(tokens: readonly Token[], { info }: Engine, flags: GenerateFlags): readonly Token[] {
+  return tokens.slice(0, Math.max(0, tokens.length - (flags.context ?? info.contextLength)));
+}
+
+function tellingOf(told: Told, flags: GenerateFlags): Telling {
   if (flags.json) return jsonTelling(told, flags.show ?? 10);
   return flags.show ? showTelling(told, flags.show) : plainTelling(told);
 }

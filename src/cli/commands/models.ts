@@ -2,12 +2,14 @@
  * `vitrine models`: what `--model` can name on this machine, and which of it can be run.
  */
 import { Command } from "commander";
+import { ellipsis } from "../bars.ts";
 import type { ModelLine } from "../json.ts";
 import type { Run } from "../main.ts";
 import type { ListedModel } from "../models.ts";
 import { bytes } from "../numbers.ts";
 import type { Session } from "../session.ts";
 import { drawTable } from "../table.ts";
+import type { Terminal } from "../terminal.ts";
 
 const examples = `
 Examples:
@@ -39,13 +41,24 @@ async function listAll(session: Session, asJson: boolean): Promise<number> {
     return 0;
   }
   const rows = models.map(({ name, source, architecture, bytes: size, loadable, why }) => [
-    name,
+    shortened(name, out.terminal),
     architecture ?? "?",
     bytes(size),
     sources[source],
     loadable ? "yes" : `no: ${why}`,
   ]);
-  const columns = [{ title: "model" }, { title: "architecture" }, { title: "size", align: "right" }, { title: "where" }, { title: "runs" }] as const;
+  const columns = [
+    { title: "model", wrap: true },
+    { title: "architecture", wrap: true },
+    { title: "size", align: "right" },
+    { title: "where", wrap: true },
+    { title: "runs", wrap: true },
+  ] as const;
   for (const line of drawTable(columns, rows, out.terminal)) await out.line(line);
   return 0;
+}
+
+/** A whole commit in a name is 40 letters that nobody reads; --json has it. */
+function shortened(name: string, { unicode }: Terminal): string {
+  return name.replace(/@([0-9a-f]{10})[0-9a-f]{30}$/, `@$1${ellipsis(unicode)}`);
 }

@@ -11,7 +11,8 @@ import { grouped } from "../numbers.ts";
 import { numberIn, oneOf } from "../options.ts";
 import type { Session } from "../session.ts";
 import { drawTable } from "../table.ts";
-import { widthOf } from "../width.ts";
+import type { Terminal } from "../terminal.ts";
+import { foldWords, widthOf } from "../width.ts";
 
 function dimension(flag: string, what: string): Option {
   return new Option(`${flag} <n>`, what).argParser(numberIn(flag, { least: 1, whole: true }));
@@ -89,18 +90,27 @@ function drawTally({ out }: Session, tally: Tally, stored: number | undefined): 
   const fits = wide.every((line) => widthOf(terminal.paint.strip(line)) < terminal.columns());
   const times = terminal.unicode ? "×" : "*";
   const tight = cells.flatMap(stack).map((row) => row.map((cell) => cell.replaceAll(" * ", times)));
-  const stacked = (): string[] => drawTable([{ title: "" }, { title: "formula" }, ...numberColumns], [...tight, without(total, 2)], terminal);
+  const stacked = (): string[] =>
+    drawTable([{ title: "", wrap: true }, { title: "formula", wrap: true }, ...numberColumns], [...tight, without(total, 2)], terminal);
   const lines = fits ? wide : stacked();
   const rule = lines[1];
+  const room = terminal.columns() - 1;
   return [
-    `${paint.bold(tally.name)}  ${paint.dim(ruleWords[tally.rule])}`,
+    ...titleLines(tally, terminal, room),
     "",
     ...lines.slice(0, -1),
     rule,
     paint.bold(lines.at(-1)!),
     "",
-    ...notes(tally, stored),
+    ...notes(tally, stored).flatMap((note) => foldWords(note, room)),
   ];
+}
+
+/** Name and rule on one line, or on lines of their own. */
+function titleLines(tally: Tally, { paint }: Terminal, room: number): string[] {
+  const rule = ruleWords[tally.rule];
+  if (widthOf(`${tally.name}  ${rule}`) <= room) return [`${paint.bold(tally.name)}  ${paint.dim(rule)}`];
+  return [...foldWords(tally.name, room).map((line) => paint.bold(line)), ...foldWords(rule, room).map((line) => paint.dim(line))];
 }
 
 const numberColumns = [

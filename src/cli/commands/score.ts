@@ -19,7 +19,7 @@ import { givenText } from "../session.ts";
 import type { Session } from "../session.ts";
 import type { Terminal } from "../terminal.ts";
 import { tokenLabel } from "../visible.ts";
-import { padEnd, padStart } from "../width.ts";
+import { fitStart, padEnd, padStart, wrapWords } from "../width.ts";
 
 interface ScoreFlags extends ModelFlags, TextFlags {
   readonly context?: number;
@@ -131,7 +131,10 @@ async function score(session: Session, words: readonly string[], flags: ScoreFla
     const compared = comparison?.line();
     if (flags.json && compared) await out.line(JSON.stringify(compared));
     if (flags.json) await out.line(JSON.stringify(end));
-    else await out.write(`\n${totalsText(end)}\n${compared ? `\n${comparisonText(compared)}\n` : ""}`);
+    else {
+      const summary = `\n${totalsText(end)}\n${compared ? `\n${comparisonText(compared)}\n` : ""}`;
+      await out.write(wrapWords(summary, out.terminal.columns() - 1));
+    }
     return session.isInterrupted() ? interrupted : 0;
   } finally {
     engine.dispose();
@@ -139,35 +142,52 @@ async function score(session: Session, words: readonly string[], flags: ScoreFla
   }
 }
 
+/** How wide each column is, the two spaces before it included; 0 where there is no room for it. */
 interface Layout {
   readonly label: number;
+  readonly surprise: number;
+  readonly rank: number;
   readonly bar: number;
 }
 
-const fixedColumns = 2 + 11 + 2 + 10 + 2 + 7 + 2;
+const probabilityColumns = 13;
 /** A bar this long is 16 bits: one in 65,000. */
 const fullScale = 16;
 
 function layoutFor(columns: number): Layout {
-  const width = Math.max(48, columns) - 1;
-  const label = Math.max(10, Math.min(26, Math.floor(width * 0.25)));
-  return { label, bar: Math.max(0, width - label - fixedColumns) };
+  const width = Math.max(20, columns) - 1;
+  const label = Math.max(Math.min(10, width - probabilityColumns), Math.min(26, Math.floor(width * 0.25)));
+  let room = width - label - probabilityColumns;
+  const surprise = room >= 12 ? 12 : 0;
+  room -= surprise;
+  const rank = surprise > 0 && room >= 9 ? 9 : 0;
+  return { label, surprise, rank, bar: rank > 0 ? Math.max(0, room - rank - 2) : 0 };
 }
 
 function headLine({ paint, columns }: Terminal): string {
-  const { label } = layoutFor(columns());
-  return paint.dim(`${"token".padEnd(label)}  probability    surprise     rank`);
+  const { label, surprise, rank } = layoutFor(columns());
+  return paint.dim(
+    "token".padEnd(label) +
+      "probability".padStart(probabilityColumns) +
+      "surprise".padStart(surprise).slice(0, surprise) +
+      "rank".padStart(rank).slice(0, rank),
+  );
 }
 
 function rowLine(step: ScoredStep, vocabularySize: number, terminal: Terminal): string {
   const layout = layoutFor(terminal.columns());
-  const label = padEnd(tokenLabel(step.token, terminal.unicode), layout.label, ellipsis(terminal.unicode));
-  if (!("probability" in step)) return terminal.paint.dim(`${label}  ${"nothing stands before it".padStart(11)}`);
+  const mark = ellipsis(terminal.unicode);
+  const label = padEnd(tokenLabel(step.token, terminal.unicode), layout.label, mark);
+  if (!("probability" in step)) return terminal.paint.dim(fitStart(`${label}  nothing stands before it`, Math.max(20, terminal.columns()) - 1, mark));
   const bits = -step.logprob / Math.LN2;
-  const numbers = `  ${padStart(percent(step.probability), 11)}  ${padStart(`${bits.toFixed(2)} bits`, 10)}  ${padStart(grouped(step.rank), 7)}`;
+  const numbers = [
+    padStart(percent(step.probability), probabilityColumns),
+    layout.surprise > 0 ? padStart(`${bits.toFixed(2)} bits`, layout.surprise) : "",
+    layout.rank > 0 ? padStart(grouped(step.rank), layout.rank) : "",
+  ].join("");
   // Surprise is drawn: teal where the model knew, yellow where it did not.
   const drawn = heat(terminal, Math.min(1, (bits / Math.log2(vocabularySize)) ** 2))(bar(bits, fullScale, layout.bar, terminal.unicode));
-  return `${label}${numbers}  ${bits > 0.05 ? drawn : ""}`.trimEnd();
+  return `${label}${numbers}  ${bits > 0.05 && layout.bar > 0 ? drawn : ""}`.trimEnd();
 }
 
 function totalsText({ tokens, scored, loss, perplexity, bitsPerByte }: ScoreEndLine): string {
