@@ -9,11 +9,11 @@ import { llamaEngine } from "./_llama.ts";
 import { countAsOwn, peakMemory } from "./_machine.ts";
 import { onnxruntimeEngine, transformersEngine } from "./_onnxruntime.ts";
 import type { OnnxOptions } from "./_onnx.ts";
-import { vitrineEngine, type VitrinePath } from "./_vitrine.ts";
+import { vitrineEngine, type VitrinePath, type WeightFormat } from "./_vitrine.ts";
 
 /** Which engine a child is to open. */
 export type EngineSpec = { readonly folder: string; readonly threads: number } & (
-  | { readonly kind: "vitrine"; readonly device: string | undefined; readonly path: VitrinePath }
+  | { readonly kind: "vitrine"; readonly device: string | undefined; readonly path: VitrinePath; readonly weights: WeightFormat }
   | { readonly kind: "onnxruntime"; readonly options: OnnxOptions }
   | { readonly kind: "transformers"; readonly weights: "fp32" | "int8" }
   | { readonly kind: "llama"; readonly type: GgufType }
@@ -38,7 +38,7 @@ function open(spec: EngineSpec): Promise<TextEngine | undefined> {
   const { kind, folder, threads } = spec;
   switch (kind) {
     case "vitrine":
-      return vitrineEngine(folder, threads, spec.device, spec.path);
+      return vitrineEngine(folder, threads, spec.device, spec.path, spec.weights);
     case "onnxruntime":
       return onnxruntimeEngine(folder, threads, spec.options);
     case "transformers":

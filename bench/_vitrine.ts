@@ -5,17 +5,30 @@
 import { loadModel, type LocalEngine } from "vitrine";
 import { largestIndex, seconds, type TextEngine } from "./_engines.ts";
 
+export type WeightFormat = "f32" | "f16" | "int8" | "int4";
+type Common = Pick<TextEngine, "name" | "bytesPerWeight">;
+
+/** int8 and int4: 32 numbers share a scale. */
+const bytesPerWeight = { f32: 4, f16: 2, int8: 34 / 32, int4: 18 / 32 };
+
 /** "forward": the model called step by step. "generate": the whole path with sampling and the 20 most probable of every step. */
 export type VitrinePath = "forward" | "generate";
 
 /** `device` as loadModel takes it; undefined leaves the choice to Vitrine. */
-export async function vitrineEngine(folder: string, threads: number, device: string | undefined, path: VitrinePath): Promise<TextEngine> {
-  const engine = await loadModel(folder, { device, threads });
-  return path === "forward" ? forwardEngine(engine) : generateEngine(engine);
+export async function vitrineEngine(
+  folder: string,
+  threads: number,
+  device: string | undefined,
+  path: VitrinePath,
+  weights: WeightFormat,
+): Promise<TextEngine> {
+  const engine = await loadModel(folder, { device, threads, weights });
+  const common = { name: `vitrine ${engine.model.device.name} ${weights}`, bytesPerWeight: bytesPerWeight[weights] };
+  return path === "forward" ? forwardEngine(engine, common) : generateEngine(engine, common);
 }
 
 /** `model.forward` with a cache, as `generate` uses it, without sampling. */
-function forwardEngine(engine: LocalEngine): TextEngine {
+function forwardEngine(engine: LocalEngine, common: Common): TextEngine {
   const { model } = engine;
   const last = async (ids: readonly number[], cache: ReturnType<typeof model.cache>): Promise<Float32Array> => {
     const logits = model.forward([ids], { cache });
@@ -24,8 +37,7 @@ function forwardEngine(engine: LocalEngine): TextEngine {
     return values;
   };
   return {
-    name: `vitrine ${model.device.name}`,
-    bytesPerWeight: 4,
+    ...common,
     note: `forward and cache, ${engine.info.device}`,
     logits: async (prompt) => {
       const cache = model.cache();
@@ -48,10 +60,10 @@ function forwardEngine(engine: LocalEngine): TextEngine {
 }
 
 /** `engine.generate` with a drawn token and the 20 most probable ones with their log-probabilities at every step. */
-function generateEngine(engine: LocalEngine): TextEngine {
+function generateEngine(engine: LocalEngine, common: Common): TextEngine {
   return {
-    name: `vitrine ${engine.model.device.name}, generate + top 20`,
-    bytesPerWeight: 4,
+    ...common,
+    name: `${common.name}, generate + top 20`,
     note: `the whole generate path, temperature 1, seed 1, 20 candidates read at every step, ${engine.info.device}`,
     run: async (prompt, count) => {
       const started = seconds();

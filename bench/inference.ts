@@ -2,6 +2,7 @@
  * Reading a prompt and writing on, GPT-2 124M's shape with random weights: Vitrine against onnxruntime-node, transformers.js
  * and llama.cpp on the same weights, in interleaved rounds. Checks first that all of them compute the same.
  */
+import type { WeightFormat } from "./_vitrine.ts";
 import { bandwidthContender } from "./_bandwidth.ts";
 import { bytesPerToken, gpt2Small, randomCheckpoint, weightBytes } from "./_checkpoint.ts";
 import { largestIndex, type TextEngine } from "./_engines.ts";
@@ -91,7 +92,9 @@ async function openEngines(folder: string): Promise<IsolatedEngine[]> {
   const common = { folder, threads };
   const specs: EngineSpec[] = [];
   for (const device of textOption("device")?.split(",") ?? [undefined])
-    for (const path of ["forward", "generate"] as const) specs.push({ ...common, kind: "vitrine", device, path });
+    for (const weights of (textOption("weights") ?? "f32").split(",") as WeightFormat[])
+      for (const path of ["forward", "generate"] as const)
+        if (path.includes(textOption("path") ?? "")) specs.push({ ...common, kind: "vitrine", device, path, weights });
   if (fp32)
     specs.push(
       { ...common, kind: "onnxruntime", options: {} },
