@@ -316,7 +316,9 @@ describe.each(threadPairs)("small weights on $name", ({ open }) => {
       const device = await start();
       for (const rows of [1, 130])
         results.push(
-          await compute(device, (bench) => linear(bench, { rows, inputs: 200, outputs: 500, bias: true, activation: "gelu_new", residual: true, seed: 1 }, format)),
+          await compute(device, (bench) =>
+            linear(bench, { rows, inputs: 200, outputs: 500, bias: true, activation: "gelu_new", residual: true, seed: 1 }, format),
+          ),
         );
       device.dispose();
     }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { VitrineError } from "../../src/base/errors.ts";
 import { fakeEngine, fakeModels, plain, vitrine } from "./fake.testing.ts";
-import { generateEndSchema, linesOf, mergesSchema, modelSchema, promptSchema, pulledSchema, scoreEndSchema, scoreSchema, stepSchema, tallySchema, tokenEndSchema, tokenSchema } from "./json-schema.testing.ts"; // prettier-ignore
+import { compareSchema, generateEndSchema, linesOf, mergesSchema, modelSchema, promptSchema, pulledSchema, scoreEndSchema, scoreSchema, stepSchema, tallySchema, tokenEndSchema, tokenSchema } from "./json-schema.testing.ts"; // prettier-ignore
 
 const folder = mkdtempSync(join(tmpdir(), "vitrine-cli-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -242,6 +242,19 @@ describe("score", () => {
     for (const line of lines) expect([...line].length).toBeLessThan(80);
   });
 
+  it("compares small weights with f32, and says so as data", async () => {
+    const { code, stdout, models } = await vitrine(["score", "a little cat", "--weights", "int8", "--compare"]);
+    expect(code).toBe(0);
+    expect(models.asked.map(({ weights }) => weights)).toEqual(["int8", "f32"]);
+    expect(models.disposed).toBe(2);
+    expect(stdout.trimEnd().split("\n").slice(-4).join("\n")).toMatch(
+      /^int8 weights against f32\nperplexity +[\d.]+ against [\d.]+ \(\+0\.000 %\)\nKL divergence +0\.00e\+0 nats a token, 0\.00e\+0 at most\nsame favourite 100\.0 % of the time$/,
+    ); // the fake model is the same whatever its weights
+    const lines = linesOf((await vitrine(["score", "a little cat", "--weights", "f16", "--compare", "--json"])).stdout);
+    const end = scoreEndSchema.parse(lines.at(-1));
+    expect(compareSchema.parse(lines.at(-2))).toEqual({ type: "compare", weights: "f16", with: "f32", positions: 3, divergence: 0, mostDivergence: 0, sameTop: 1, perplexity: end.perplexity, perplexityWith: end.perplexity }); // prettier-ignore
+  });
+
   it("as data adds up to its totals", async () => {
     const { stdout } = await vitrine(["score", "a little cat", "--json", "--show", "2"]);
     const lines = linesOf(stdout);
@@ -367,6 +380,8 @@ describe("mistakes", () => {
     [["score", "a", "--context", "9999"], 2, /--context is 9999, and fake has only 64/],
     [["tokenize"], 2, /^vitrine tokenize: no text was given; try vitrine tokenize "/],
     [["score"], 2, /^vitrine score: no text was given/],
+    [["score", "a", "--compare"], 2, /^vitrine score: --compare compares small weights with f32, and none were asked for; add --weights int8/],
+    [["score", "a", "--weights", "int9"], 2, /--weights is "int9"; expected f32, f16, int8 or int4; did you mean int8\?/],
     [["params", "gpt2", "gpt3"], 2, /too many arguments/],
     [["params", "gpt2", "--rule", "exakt"], 2, /--rule is "exakt"; expected video or exact; did you mean exact\?/],
     [["pull"], 2, /missing required argument 'id'/],
