@@ -101,6 +101,7 @@ showTable(
     lost.get(format)!.toExponential(1),
   ]),
 );
+await stream.dispose();
 for (const { engine } of all) engine.dispose();
 device.dispose();
 finish(name, {

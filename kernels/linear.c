@@ -3,6 +3,7 @@
  * `gemm` is linear, matmul and one-row decoding alike; only the packing differs. The inner loop is tile.h.
  */
 #include "functions.h"
+#include "narrow.h"
 #include "shuffle.h"
 #include "tile-wide.h"
 
@@ -142,13 +143,18 @@ INLINE void finish(const gemm_args *a, float *sums, i32 row, i32 rows, i32 panel
   }
 }
 
+/* `depth` inputs of `count` fp16 panels, which lie `apart` numbers apart, as fp32, DEPTH_BLOCK inputs apart. */
+INLINE void convert_panels(float *to, const u16 *from, size apart, i32 count, i32 depth) {
+  for (i32 p = 0; p < count; p++, to += DEPTH_BLOCK * PANEL, from += apart)
+    for (i32 i = 0; i < depth * PANEL; i += LANES) store(to + i, halves(from + i));
+}
+
 /*
  * out (rows, outputs) = activation(A W^T + bias) + residual; A packed in tiles, W in panels.
  * Sums of a block of rows and one panel wait in a small array on the stack, so `out` is written once and may be `residual`.
+ * W is fp16 when there is room for `converted` numbers, DEPTH_BLOCK inputs of MOST_PANELS panels.
  */
-KERNEL(gemm) {
-  (void)chunks;
-  const gemm_args *a = words;
+INLINE void multiply(const gemm_args *a, i32 chunk, float *converted) {
   i32 tiles = tiles_of(a->rows), panels = panels_of(a->outputs);
   i32 tile_part = chunk / a->panel_parts, panel_part = chunk % a->panel_parts;
   i32 first_tile = part(tiles, tile_part, a->tile_parts), last_tile = part(tiles, tile_part + 1, a->tile_parts);
@@ -160,16 +166,18 @@ KERNEL(gemm) {
     i32 block_row = tile_start(a->rows, block), block_end = block + 1;
     while (block_end < last_tile && tile_start(a->rows, block_end + 1) - block_row <= ROW_BLOCK) block_end++;
     i32 block_rows = tile_start(a->rows, block_end) - block_row, sums_apart = block_rows * PANEL;
-    i32 step = block_rows > TILE_ROWS ? DEPTH_BLOCK : max_i(1, a->inputs); /* one tile alone gains nothing from staying in cache */
+    i32 step = block_rows > TILE_ROWS || converted ? DEPTH_BLOCK : max_i(1, a->inputs); /* one tile alone gains nothing from staying in cache */
     for (i32 p = first_panel, count; p < last_panel; p += count) {
       count = last_panel - p >= panels_at_once(block_rows) ? panels_at_once(block_rows) : 1;
-      const float *panel = F32(a->panels) + p * apart;
       for (i32 k = 0; k == 0 || k < a->inputs; k += step) {
         i32 depth = min_i(step, a->inputs - k);
+        size at = p * apart + (size)k * PANEL;
+        const float *w = converted ? converted : F32(a->panels) + at;
+        if (converted) convert_panels(converted, (const u16 *)HEAP(a->panels) + at, apart, count, depth);
         for (i32 t = block, row = block_row; t < block_end; t++) {
           i32 next = tile_start(a->rows, t + 1), rows = next - row;
           const float *tile_of_a = F32(a->a) + (size)row * a->inputs + (size)k * rows;
-          tile_wide(count, rows, sums + (row - block_row) * PANEL, sums_apart, tile_of_a, panel + (size)k * PANEL, apart, depth, k == 0);
+          tile_wide(count, rows, sums + (row - block_row) * PANEL, sums_apart, tile_of_a, w, converted ? DEPTH_BLOCK * PANEL : apart, depth, k == 0);
           row = next;
         }
       }
@@ -178,3 +186,5 @@ KERNEL(gemm) {
     block = block_end;
   }
 }
+
+KERNEL(gemm) { (void)chunks, multiply(words, chunk, 0); }

@@ -9,7 +9,7 @@
  *
  * Rows are cut into blocks of whole numbers too, of 16 bits for int8 weights and of 8 for int4 (scale: largest magnitude / 32767
  * or 127), so blocks multiply exactly; only the blocks' sums are added in fp32, always in ascending order, so the bits depend
- * on neither tiles nor threads. 8 bits for int8 too would be a third faster with VNNI, but cost perplexity (docs/log.md).
+ * on neither tiles nor threads. 8 bits for int8 too would be half again as fast with VNNI, but cost perplexity (docs/log.md).
  */
 #include "functions.h"
 #include "narrow.h"
@@ -43,8 +43,8 @@ static void pack_int8(u16 *scale, u8 *numbers, const float *w) {
 static void pack_int4(u16 *scale, u8 *numbers, const float *w) {
   float most = 0, extreme = 0;
   for (i32 i = 0; i < BLOCK; i++) {
-    float size = w[i] < 0 ? -w[i] : w[i];
-    if (size > most) most = size, extreme = w[i];
+    float magnitude = w[i] < 0 ? -w[i] : w[i];
+    if (magnitude > most) most = magnitude, extreme = w[i];
   }
   float step = extreme / -8, inverse = step == 0 ? 0 : 1 / step;
   *scale = (u16)half_bits(splat(step))[0];
@@ -268,22 +268,24 @@ KERNEL(quantise_rows) {
 #define GROUPS_8(R, V)                                                                                                                               \
   EACH_GROUP(g, 8) {                                                                                                                                 \
     vi w[V];                                                                                                                                         \
+    FETCH_AHEAD(R, numbers + g * PANEL * 4, 8192);                                                                                                   \
     EACH_(v, V) w[v] = load_i(numbers + (g * PANEL + v * LANES) * 4);                                                                                \
     EACH_(word, INT8_WORDS) {                                                                                                                        \
       vi p[V];                                                                                                                                       \
-      EACH_(v, V) p[v] = part8(w[v], word);                                                                                                     \
-      EACH_(r, R) EACH_(v, V) s[r][v] = add_pairs(s[r][v], p[v], splat_i(x[(g * INT8_WORDS + word) * R + r]));                                            \
+      EACH_(v, V) p[v] = part8(w[v], word);                                                                                                          \
+      EACH_(r, R) EACH_(v, V) s[r][v] = add_pairs(s[r][v], p[v], splat_i(x[(g * INT8_WORDS + word) * R + r]));                                       \
     }                                                                                                                                                \
   }
 
 #define GROUPS_4(R, V)                                                                                                                               \
   EACH_GROUP(g, 4) {                                                                                                                                 \
     vi w[V];                                                                                                                                         \
+    FETCH_AHEAD(R, numbers + g * PANEL * 4, 8192);                                                                                                   \
     EACH_(v, V) w[v] = load_i(numbers + (g * PANEL + v * LANES) * 4);                                                                                \
     EACH_(high, 2) EACH_(word, INT4_WORDS) {                                                                                                         \
       vi p[V];                                                                                                                                       \
-      EACH_(v, V) p[v] = part4(w[v], high, word);                                                                                             \
-      EACH_(r, R) EACH_(v, V) s[r][v] = add_nibbles(s[r][v], p[v], splat_i(x[((g + 4 * high) * INT4_WORDS + word) * R + r]));                               \
+      EACH_(v, V) p[v] = part4(w[v], high, word);                                                                                                    \
+      EACH_(r, R) EACH_(v, V) s[r][v] = add_nibbles(s[r][v], p[v], splat_i(x[((g + 4 * high) * INT4_WORDS + word) * R + r]));                        \
     }                                                                                                                                                \
   }
 
