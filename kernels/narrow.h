@@ -59,11 +59,14 @@ INLINE vi half_bits(vf x) {
  * Dot products of 4 unsigned weights in every 32-bit lane with 4 signed numbers that all lanes share.
  *
  * int8 weights times 16-bit numbers: weights are spread to 16 bits, even ones and odd ones apart, so 4 numbers are two words,
- * (0, 2) and (1, 3). 32 products of 255 and 32767 fit 32 bits.
+ * (0, 2) and (1, 3). 32 products of 255 and 32767 fit 32 bits. For large matrices 8-bit numbers where VNNI multiplies them:
+ * 4 numbers are one word ("bytes").
  *
  * int4 weights times 8-bit numbers: 4 numbers are one word, where there is an instruction for that (VNNI), or for pairs of bytes
  * (x86, relaxed SIMD): nibbles are small enough to sum in 16 bits for a whole block. Elsewhere as int8.
  */
+typedef signed char vb __attribute__((vector_size(LANES)));
+typedef signed char vbu __attribute__((vector_size(LANES), aligned(1), may_alias));
 typedef short vw __attribute__((vector_size(4 * LANES)));
 typedef u16 vuw __attribute__((vector_size(4 * LANES)));
 
@@ -94,11 +97,19 @@ INLINE vi add_pairs(vi sum, vi w, vi x) { return sum + (w << 16 >> 16) * (x << 1
 #define VNNI
 #endif
 
+#ifdef VNNI
+#if LANES == 16
+INLINE vi add_bytes(vi sum, vi w, vi x) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)x); }
+#else
+INLINE vi add_bytes(vi sum, vi w, vi x) { return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)w, (__m256i)x); }
+#endif
+/* From so many inputs on rows are rounded to 8 bits, as in llama.cpp; narrow models would lose too much (docs/log.md). */
+#define BYTES_FROM 512
+#endif
+
 /* int4: sums of 4 products of bytes in 32 bits, or of 2 in 16. */
-#if defined(__AVX512VNNI__) && LANES == 16
-INLINE vi add_nibbles(vi sum, vi w, vi x) { return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)x); }
-#elif defined(__AVXVNNI__) && LANES == 8
-INLINE vi add_nibbles(vi sum, vi w, vi x) { return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)w, (__m256i)x); }
+#ifdef VNNI
+INLINE vi add_nibbles(vi sum, vi w, vi x) { return add_bytes(sum, w, x); }
 #elif defined(__ARM_FEATURE_DOTPROD)
 INLINE vi add_nibbles(vi sum, vi w, vi x) { return (vi)vdotq_s32((int32x4_t)sum, (int8x16_t)w, (int8x16_t)x); }
 #elif defined(__wasm_relaxed_simd__)
@@ -121,7 +132,10 @@ INLINE vi add_nibbles(vi sum, vi w, vi x) { return (vi)((vw)sum + (vw)_mm_maddub
 INLINE vi add_nibbles(vi sum, vi w, vi x) { return add_pairs(sum, w, x); }
 #endif
 
-/* Words that 4 shared numbers take; the largest magnitude they are rounded to; what stored weights are too large by. */
+/* Stored groups of a block; words that 4 shared numbers take; the largest magnitude they are rounded to; what stored weights are too large by. */
+#define INT8_GROUPS 8
+#define BYTES_GROUPS 8
+#define INT4_GROUPS 4
 #define INT8_WORDS 2
 #define INT8_MOST 32767
 #define INT8_ZERO 128
@@ -132,6 +146,10 @@ INLINE vi add_nibbles(vi sum, vi w, vi x) { return add_pairs(sum, w, x); }
 #endif
 #define INT4_MOST 127
 #define INT4_ZERO 8
+/* int8 weights, rows of bytes. */
+#define BYTES_WORDS 1
+#define BYTES_MOST 127
+#define BYTES_ZERO 128
 
 /* A vector of stored weights, made ready for products with word `word` of the numbers; `high`: upper nibbles. */
 INLINE vi part8(vi w, i32 word) { return word ? (vi)((vuw)w >> 8) : w & 0x00ff00ff; }
@@ -140,15 +158,17 @@ INLINE vi part4(vi w, i32 high, i32 word) {
   return (bits ? shift_right(w, bits) : w) & (INT4_WORDS == 1 ? 0x0f0f0f0f : 0x000f000f);
 }
 
-/* A block's sums begin at start(init), take products, and end as 32-bit numbers. */
-INLINE vi start8(i32 init) { return splat_i(init); }
-INLINE vi end8(vi sum, i32 init) { return (void)init, sum; }
+/* A block's sums begin at START, take products, and are whole at END. */
+#define START_INT8(init) splat_i(init)
+#define START_BYTES(init) splat_i(init)
+#define END_INT8(sum, init) (sum)
+#define END_BYTES(sum, init) (sum)
 #ifdef SUMS_IN_16_BITS
-INLINE vi start4(i32 init) { return (void)init, (vi){}; }
-INLINE vi end4(vi sum, i32 init) { return add_pairs(splat_i(init), sum, splat_i(0x00010001)); }
+#define START_INT4(init) ((vi){})
+#define END_INT4(sum, init) add_pairs(splat_i(init), sum, splat_i(0x00010001))
 #else
-INLINE vi start4(i32 init) { return splat_i(init); }
-INLINE vi end4(vi sum, i32 init) { return (void)init, sum; }
+#define START_INT4(init) splat_i(init)
+#define END_INT4(sum, init) (sum)
 #endif
 
 #endif

@@ -7,9 +7,9 @@
  *   int8  [blocks][8][16][4] bytes, number + 128: 4 inputs of one output lie together.
  *   int4  [blocks][4][16][4] bytes: the low nibble of byte (g, o, i) is input 4 g + i, the high one input 4 g + i + 16; number + 8.
  *
- * Rows are cut into blocks of whole numbers too, of 16 bits for int8 weights and of 8 for int4 (scale: largest magnitude / 32767
- * or 127), so blocks multiply exactly; only the blocks' sums are added in fp32, always in ascending order, so the bits depend
- * on neither tiles nor threads. 8 bits for int8 too would be half again as fast with VNNI, but cost perplexity (docs/log.md).
+ * Rows are cut into blocks of whole numbers too (scale: largest magnitude / 32767 or 127), so blocks multiply exactly; only
+ * the blocks' sums are added in fp32, always in ascending order, so the bits depend on neither tiles nor threads.
+ * int4 weights meet rows of 8 bits; int8 weights meet 16 bits, but 8 where that is faster and the matrix is large (narrow.h).
  */
 #include "functions.h"
 #include "narrow.h"
@@ -169,10 +169,37 @@ KERNEL(unpack_small) {
 #endif
 #endif
 
+/* Do rows of so many inputs meet int8 weights as bytes? */
+INLINE i32 rows_of_bytes(i32 inputs) {
+#ifdef BYTES_FROM
+  return inputs >= BYTES_FROM;
+#else
+  return (void)inputs, 0;
+#endif
+}
+
 INLINE i32 block_tiles_of(i32 rows, i32 most) { return (rows + most - 1) / most; }
 INLINE i32 block_tile_start(i32 rows, i32 most, i32 t) {
   i32 tiles = block_tiles_of(rows, most), least = rows / tiles, more = rows % tiles;
   return t * least + min_i(t, more);
+}
+
+INLINE i32 sum_lanes_i(vi v) {
+  i32 s[LANES], sum = 0;
+  *(viu *)s = v;
+  for (i32 i = 0; i < LANES; i++) sum += s[i];
+  return sum;
+}
+
+/* In every four lanes: the third and fourth to where the first and second are. */
+INLINE vi upper_pairs(vi v) {
+#if LANES == 16
+  return __builtin_shufflevector(v, v, 2, 3, 2, 3, 6, 7, 6, 7, 10, 11, 10, 11, 14, 15, 14, 15);
+#elif LANES == 8
+  return __builtin_shufflevector(v, v, 2, 3, 2, 3, 6, 7, 6, 7);
+#else
+  return __builtin_shufflevector(v, v, 2, 3, 2, 3);
+#endif
 }
 
 /* One block of one row; count < 32 at the end of a row. `step` words apart. */
@@ -188,27 +215,22 @@ INLINE void quantise_block(i32 *to, i32 step, const float *x, i32 count, i32 wor
     most = larger(most, absolute(v));
     nothing += v * (vf){}; /* NaN when any number is not finite */
   }
-  float scale = max_lanes(most) / (float)greatest, inverse = scale == 0 ? 0 : (float)greatest / max_lanes(most);
-  float bad = sum_lanes(nothing);
-  if (bad != bad || !(inverse < infinity())) scale = bad != bad ? bad : 0, inverse = 0; /* NaN goes on; subnormal blocks count as 0 */
-  i32 q[BLOCK];
+  float largest = max_lanes(most), scale = largest / (float)greatest, inverse = scale == 0 ? 0 : (float)greatest / largest;
+  if (any((vi)(nothing != nothing))) scale = 0 * infinity(), inverse = 0; /* NaN goes on */
+  if (!(inverse < infinity())) scale = 0, inverse = 0;                    /* subnormal blocks count as 0 */
   vi total = {};
+  i32 q[BLOCK];
   for (i32 i = 0; i < BLOCK; i += LANES) {
     vi v = inverse == 0 ? (vi){} : (vi)(load(x + i) * splat(inverse) + splat(12582912.0f)) - (vi)splat(12582912.0f);
-    *(viu *)(q + i) = v;
     total += v;
+    if (words == 1) *(vbu *)((char *)q + i) = __builtin_convertvector(v, vb);
+    else *(viu *)(q + i) = (v & 0xffff) | upper_pairs(v) << 16; /* the words are the first two of each four */
   }
-  i32 sum = 0;
-  for (i32 i = 0; i < LANES; i++) sum += total[i];
   for (i32 g = 0; g < 8; g++) {
-    const i32 *four = q + 4 * g;
-    if (words == 1) to[g * step] = (four[0] & 255) | (four[1] & 255) << 8 | (four[2] & 255) << 16 | four[3] << 24;
-    else {
-      to[2 * g * step] = (four[0] & 0xffff) | four[2] << 16;
-      to[(2 * g + 1) * step] = (four[1] & 0xffff) | four[3] << 16;
-    }
+    if (words == 1) to[g * step] = q[g];
+    else to[2 * g * step] = q[4 * g], to[(2 * g + 1) * step] = q[4 * g + 1];
   }
-  to[8 * words * step] = -zero * sum;
+  to[8 * words * step] = -zero * sum_lanes_i(total);
   ((float *)to)[(8 * words + 1) * step] = scale;
 }
 
@@ -233,7 +255,8 @@ INLINE void quantise_tiles(const quantise_args *a, i32 chunk, i32 chunks, i32 mo
 /* x (rows, depth) -> tiles for products with weights of so many bits. Parts are tiles. */
 KERNEL(quantise_rows) {
   const quantise_args *a = words;
-  if (a->bits == 8) quantise_tiles(a, chunk, chunks, INT8_ROWS, INT8_WORDS, INT8_MOST, INT8_ZERO);
+  if (a->bits == 8 && rows_of_bytes(a->depth)) quantise_tiles(a, chunk, chunks, INT8_ROWS, BYTES_WORDS, BYTES_MOST, BYTES_ZERO);
+  else if (a->bits == 8) quantise_tiles(a, chunk, chunks, INT8_ROWS, INT8_WORDS, INT8_MOST, INT8_ZERO);
   else quantise_tiles(a, chunk, chunks, INT4_ROWS, INT4_WORDS, INT4_MOST, INT4_ZERO);
 }
 
@@ -244,32 +267,42 @@ KERNEL(quantise_rows) {
 #define EACH_GROUP(g, count) _Pragma("GCC unroll 8") for (i32 g = 0; g < count; g++)
 #endif
 
-/* sums (R, V vectors; rows PANEL apart) = [sums +] a tile's rows times V vectors of a panel's outputs, over some blocks. */
-#define BLOCK_TILE(BITS, R, V)                                                                                                                       \
-  __attribute__((noinline)) static void int##BITS##_##R##_##V(float *sums, const i32 *x, const u8 *numbers, const u16 *scales, i32 blocks, i32 fresh) { \
+/*
+ * sums (R, V vectors; rows PANEL apart) = [sums +] a tile's rows times V vectors of a panel's outputs, over some blocks.
+ * KIND: INT8, INT4 or, for int8 weights and rows of bytes, BYTES.
+ */
+#define BLOCK_TILE(KIND, R, V)                                                                                                                       \
+  __attribute__((noinline)) static void KIND##_##R##_##V(float *sums, const i32 *x, const u8 *numbers, const u16 *scales, i32 blocks, i32 fresh) {   \
     vf total[R][V];                                                                                                                                  \
     EACH_(r, R) EACH_(v, V) total[r][v] = fresh ? (vf){} : load(sums + r * PANEL + v * LANES);                                                       \
     _Pragma("GCC unroll 1") for (i32 b = 0; b < blocks; b++) {                                                                                       \
-      const i32 *init = x + 8 * INT##BITS##_WORDS * R;                                                                                               \
+      const i32 *init = x + 8 * KIND##_WORDS * R;                                                                                                    \
       vi s[R][V];                                                                                                                                    \
-      EACH_(r, R) EACH_(v, V) s[r][v] = start##BITS(init[r]);                                                                                        \
-      GROUPS_##BITS(R, V);                                                                                                                           \
+      EACH_(r, R) EACH_(v, V) s[r][v] = START_##KIND(init[r]);                                                                                       \
+      GROUPS_##KIND(R, V);                                                                                                                           \
       EACH_(v, V) {                                                                                                                                  \
         vf step = halves(scales + v * LANES);                                                                                                        \
-        EACH_(r, R) total[r][v] = madd(__builtin_convertvector(end##BITS(s[r][v], init[r]), vf), step * splat(((const float *)init)[R + r]), total[r][v]); \
+        EACH_(r, R) {                                                                                                                                \
+          vf whole = __builtin_convertvector(END_##KIND(s[r][v], init[r]), vf);                                                                      \
+          total[r][v] = madd(whole, step * splat(((const float *)init)[R + r]), total[r][v]);                                                        \
+        }                                                                                                                                            \
       }                                                                                                                                              \
-      x += TILE_WORDS(INT##BITS##_WORDS) * R;                                                                                                        \
-      numbers += BITS * BLOCK * PANEL / 8;                                                                                                           \
+      x += TILE_WORDS(KIND##_WORDS) * R;                                                                                                             \
+      numbers += KIND##_GROUPS * PANEL * 4;                                                                                                          \
       scales += PANEL;                                                                                                                               \
     }                                                                                                                                                \
     EACH_(r, R) EACH_(v, V) store(sums + r * PANEL + v * LANES, total[r][v]);                                                                        \
   }
 
-#define GROUPS_8(R, V)                                                                                                                               \
-  EACH_GROUP(g, 8) {                                                                                                                                 \
-    vi w[V];                                                                                                                                         \
-    FETCH_AHEAD(R, numbers + g * PANEL * 4, 8192);                                                                                                   \
-    EACH_(v, V) w[v] = load_i(numbers + (g * PANEL + v * LANES) * 4);                                                                                \
+/* One vector of stored weights for each v, of group g. */
+#define STORED(R, V)                                                                                                                                 \
+  vi w[V];                                                                                                                                           \
+  FETCH_AHEAD(R, numbers + g * PANEL * 4, 8192);                                                                                                     \
+  EACH_(v, V) w[v] = load_i(numbers + (g * PANEL + v * LANES) * 4);
+
+#define GROUPS_INT8(R, V)                                                                                                                            \
+  EACH_GROUP(g, INT8_GROUPS) {                                                                                                                       \
+    STORED(R, V)                                                                                                                                     \
     EACH_(word, INT8_WORDS) {                                                                                                                        \
       vi p[V];                                                                                                                                       \
       EACH_(v, V) p[v] = part8(w[v], word);                                                                                                          \
@@ -277,11 +310,15 @@ KERNEL(quantise_rows) {
     }                                                                                                                                                \
   }
 
-#define GROUPS_4(R, V)                                                                                                                               \
-  EACH_GROUP(g, 4) {                                                                                                                                 \
-    vi w[V];                                                                                                                                         \
-    FETCH_AHEAD(R, numbers + g * PANEL * 4, 8192);                                                                                                   \
-    EACH_(v, V) w[v] = load_i(numbers + (g * PANEL + v * LANES) * 4);                                                                                \
+#define GROUPS_BYTES(R, V)                                                                                                                           \
+  EACH_GROUP(g, BYTES_GROUPS) {                                                                                                                      \
+    STORED(R, V)                                                                                                                                     \
+    EACH_(r, R) EACH_(v, V) s[r][v] = add_bytes(s[r][v], w[v], splat_i(x[g * R + r]));                                                               \
+  }
+
+#define GROUPS_INT4(R, V)                                                                                                                            \
+  EACH_GROUP(g, INT4_GROUPS) {                                                                                                                       \
+    STORED(R, V)                                                                                                                                     \
     EACH_(high, 2) EACH_(word, INT4_WORDS) {                                                                                                         \
       vi p[V];                                                                                                                                       \
       EACH_(v, V) p[v] = part4(w[v], high, word);                                                                                                    \
@@ -290,33 +327,33 @@ KERNEL(quantise_rows) {
   }
 
 /* A tile of R rows and a whole panel, V vectors at a time. */
-#define BLOCK_CASE(BITS, R, V)                                                                                                                       \
+#define BLOCK_CASE(KIND, R, V)                                                                                                                       \
   case R:                                                                                                                                            \
-    for (i32 v = 0; v < PANEL_VECTORS; v += V)                                                                                                       \
-      int##BITS##_##R##_##V(sums + v * LANES, x, numbers + v * LANES * 4, scales + v * LANES, blocks, fresh);                                        \
+    for (i32 v = 0; v < PANEL_VECTORS; v += V) KIND##_##R##_##V(sums + v * LANES, x, numbers + v * LANES * 4, scales + v * LANES, blocks, fresh);    \
     break;
 
-#define BLOCK_TILES(BITS, DO) BLOCK_TILES_(BITS, DO)
 #if LANES == 16
-#define BLOCK_TILES_(BITS, DO)                                                                                                                       \
-  DO(BITS, 1, 1) DO(BITS, 2, 1) DO(BITS, 3, 1) DO(BITS, 4, 1) DO(BITS, 5, 1) DO(BITS, 6, 1) DO(BITS, 7, 1) DO(BITS, 8, 1) DO(BITS, 9, 1)              \
-  DO(BITS, 10, 1) DO(BITS, 11, 1) DO(BITS, 12, 1)
+#define BLOCK_TILES(KIND, DO)                                                                                                                        \
+  DO(KIND, 1, 1) DO(KIND, 2, 1) DO(KIND, 3, 1) DO(KIND, 4, 1) DO(KIND, 5, 1) DO(KIND, 6, 1) DO(KIND, 7, 1) DO(KIND, 8, 1) DO(KIND, 9, 1)              \
+  DO(KIND, 10, 1) DO(KIND, 11, 1) DO(KIND, 12, 1)
 #elif LANES == 8
-#define BLOCK_TILES_(BITS, DO) DO(BITS, 1, 2) DO(BITS, 2, 2) DO(BITS, 3, 2) DO(BITS, 4, 2) DO(BITS, 5, 2) DO(BITS, 6, 2)
+#define BLOCK_TILES(KIND, DO) DO(KIND, 1, 2) DO(KIND, 2, 2) DO(KIND, 3, 2) DO(KIND, 4, 2) DO(KIND, 5, 2) DO(KIND, 6, 2)
 #else
-#define BLOCK_TILES_(BITS, DO) DO(BITS, 1, 2) DO(BITS, 2, 1) DO(BITS, 3, 1) DO(BITS, 4, 1)
+#define BLOCK_TILES(KIND, DO) DO(KIND, 1, 2) DO(KIND, 2, 1) DO(KIND, 3, 1) DO(KIND, 4, 1)
 #endif
 
-BLOCK_TILES(8, BLOCK_TILE)
-BLOCK_TILES(4, BLOCK_TILE)
-
-INLINE void block_tile(i32 bits, i32 rows, float *sums, const i32 *x, const u8 *numbers, const u16 *scales, i32 blocks, i32 fresh) {
-  if (bits == 8) {
-    switch (rows) { BLOCK_TILES(8, BLOCK_CASE) }
-  } else {
-    switch (rows) { BLOCK_TILES(4, BLOCK_CASE) }
+/* One tile of `rows` and a panel. */
+typedef void block_tile(i32 rows, float *sums, const i32 *x, const u8 *numbers, const u16 *scales, i32 blocks, i32 fresh);
+#define TILE_OF_ANY_ROWS(KIND)                                                                                                                       \
+  BLOCK_TILES(KIND, BLOCK_TILE)                                                                                                                      \
+  INLINE void KIND##_tile(i32 rows, float *sums, const i32 *x, const u8 *numbers, const u16 *scales, i32 blocks, i32 fresh) {                        \
+    switch (rows) { BLOCK_TILES(KIND, BLOCK_CASE) }                                                                                                  \
   }
-}
+TILE_OF_ANY_ROWS(INT8)
+TILE_OF_ANY_ROWS(INT4)
+#ifdef BYTES_FROM
+TILE_OF_ANY_ROWS(BYTES)
+#endif
 
 /* Blocks of a panel that stay in the first cache while the tiles of a block of rows go by. */
 #ifndef BLOCKS_AT_ONCE
@@ -324,7 +361,7 @@ INLINE void block_tile(i32 bits, i32 rows, float *sums, const i32 *x, const u8 *
 #endif
 
 /* As `gemm`, with rows from quantise_rows and panels of blocks. */
-INLINE void gemm_blocks(const gemm_args *a, i32 chunk, i32 bits, i32 most, i32 tile_words) {
+INLINE void gemm_blocks(const gemm_args *a, i32 chunk, i32 bits, i32 most, i32 words, block_tile *tile_of) {
   i32 tiles = block_tiles_of(a->rows, most), panels = panels_of(a->outputs), blocks = blocks_of(a->inputs);
   i32 tile_part = chunk / a->panel_parts, panel_part = chunk % a->panel_parts;
   i32 first_tile = part(tiles, tile_part, a->tile_parts), last_tile = part(tiles, tile_part + 1, a->tile_parts);
@@ -342,9 +379,9 @@ INLINE void gemm_blocks(const gemm_args *a, i32 chunk, i32 bits, i32 most, i32 t
       for (i32 b = 0; b < blocks; b += step) {
         for (i32 t = block, row = block_row; t < block_end; t++) {
           i32 next = block_tile_start(a->rows, most, t + 1), rows = next - row;
-          const i32 *x = I32(a->a) + ((size)row * blocks + (size)b * rows) * tile_words;
-          block_tile(bits, rows, sums + (row - block_row) * PANEL, x, numbers + numbers_bytes(b, bits), (const u16 *)panel + (size)b * PANEL,
-                     min_i(step, blocks - b), b == 0);
+          const i32 *x = I32(a->a) + ((size)row * blocks + (size)b * rows) * TILE_WORDS(words);
+          tile_of(rows, sums + (row - block_row) * PANEL, x, numbers + numbers_bytes(b, bits), (const u16 *)panel + (size)b * PANEL,
+                  min_i(step, blocks - b), b == 0);
           row = next;
         }
       }
@@ -354,5 +391,15 @@ INLINE void gemm_blocks(const gemm_args *a, i32 chunk, i32 bits, i32 most, i32 t
   }
 }
 
-KERNEL(gemm_int8) { (void)chunks, gemm_blocks(words, chunk, 8, INT8_ROWS, TILE_WORDS(INT8_WORDS)); }
-KERNEL(gemm_int4) { (void)chunks, gemm_blocks(words, chunk, 4, INT4_ROWS, TILE_WORDS(INT4_WORDS)); }
+KERNEL(gemm_int8) {
+  (void)chunks;
+#ifdef BYTES_FROM
+  if (rows_of_bytes(((const gemm_args *)words)->inputs)) {
+    gemm_blocks(words, chunk, 8, INT8_ROWS, BYTES_WORDS, BYTES_tile);
+    return;
+  }
+#endif
+  gemm_blocks(words, chunk, 8, INT8_ROWS, INT8_WORDS, INT8_tile);
+}
+
+KERNEL(gemm_int4) { (void)chunks, gemm_blocks(words, chunk, 4, INT4_ROWS, INT4_WORDS, INT4_tile); }

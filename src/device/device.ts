@@ -130,8 +130,9 @@ export interface Kernels {
    * bias (outputs,), residual (rows, outputs; may be `out` itself) and activation may be null.
    *
    * With int8 and int4 weights a device may round x too, each row in blocks of 32, to multiples of (largest magnitude / n), so that
-   * blocks multiply as whole numbers; n is 32767 with int8 and 127 with int4. Each x is then off by at most 1 / 2n of its block's
-   * largest, and an output by at most the sum over inputs of |weight| times that. A row gives the same bits alone and among others.
+   * blocks multiply as whole numbers; n is 127, but 32767 with int8 and fewer than 512 inputs, where rounding is felt. Each x is then
+   * off by at most 1 / 2n of its block's largest, and an output by at most the sum over inputs of |weight| times that.
+   * A row gives the same bits alone and among others.
    */
   linear(
     out: DeviceBuffer,

@@ -63,8 +63,8 @@ function linear(bench: Bench, c: Product, format: MatrixFormat): DeviceBuffer {
   return stream;
 }
 
-/** What rows are rounded to the largest magnitude's share of. */
-const mostOf: Readonly<Record<MatrixFormat, number>> = { f32: Infinity, f16: Infinity, int8: 32767, int4: 127 };
+/** The n of device.ts: what rows' largest magnitudes are divided by. */
+const stepsOf = (format: MatrixFormat, inputs: number): number => (format === "int8" && inputs < 512 ? 32767 : 127);
 
 /** The most that rounding x may change each output by: the sum over inputs of |weight| times half a step of the block. */
 async function bound(reference: Device, c: Product, format: MatrixFormat): Promise<Float32Array> {
@@ -79,7 +79,7 @@ async function bound(reference: Device, c: Product, format: MatrixFormat): Promi
     for (let from = 0; from < c.inputs; from += 32) {
       const to = Math.min(from + 32, c.inputs);
       const largest = x.subarray(r * c.inputs + from, r * c.inputs + to).reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-      for (let j = from; j < to; j++) sum += (Math.abs(W[i * c.inputs + j]) * largest) / (2 * mostOf[format]);
+      for (let j = from; j < to; j++) sum += (Math.abs(W[i * c.inputs + j]) * largest) / (2 * stepsOf(format, c.inputs));
     }
     return sum;
   });
