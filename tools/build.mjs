@@ -13,4 +13,8 @@ await buildKernels();
 await native;
 // Types are checked by `npm run check`; building only strips them, so that a first start stays short.
 run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", "--noCheck"], "");
-run(process.execPath, ["node_modules/rolldown/bin/cli.mjs", "--config", "tools/rolldown.config.mjs"], "");
+const { rolldown } = await import("rolldown");
+const { default: command } = await import("./rolldown.config.mjs");
+const bundle = await rolldown({ ...command, cwd: root });
+await bundle.write(command.output);
+await bundle.close();

@@ -8,11 +8,8 @@ import { interrupted, stackOf, verdictOn } from "./errors.ts";
 import type { Io } from "./io.ts";
 import type { Models } from "./models.ts";
 import { openSession } from "./session.ts";
-import type { Session } from "./session.ts";
+import type { Run, Session } from "./session.ts";
 import { packageVersion } from "./version.ts";
-
-/** Runs a command's work with an open session and keeps its exit code. */
-export type Run = (work: (session: Session) => Promise<number>) => Promise<void>;
 
 interface Entry {
   readonly name: string;

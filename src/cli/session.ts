@@ -49,6 +49,9 @@ export function openSession(io: Io, models: Models): { session: Session; close: 
   return { session, close };
 }
 
+/** Runs a command's work with an open session and keeps its exit code. */
+export type Run = (work: (session: Session) => Promise<number>) => Promise<void>;
+
 /** How long to wait for a prompt from a silent pipe before saying what we wait for. */
 const silence = 1500;
 

@@ -288,17 +288,20 @@ describe.each(devices)("small weights on $name", ({ open }) => {
       matrix.free();
     });
 
-    test.skipIf(format === "f16")("refuses half a block", () => {
-      const matrix = device.matrix(4, 70, format);
-      const order = "outputs-first" as const;
-      for (const [input, inputs] of [
-        [0, 31],
-        [16, 54],
-        [32, 37],
-      ])
-        expect(() => device.writeMatrix(matrix, new Float32Array(4 * inputs), { output: 0, outputs: 4, input, inputs, order })).toThrow("internal:");
-      matrix.free();
-    });
+    if (format !== "f16")
+      test("refuses half a block", () => {
+        const matrix = device.matrix(4, 70, format);
+        const order = "outputs-first" as const;
+        for (const [input, inputs] of [
+          [0, 31],
+          [16, 54],
+          [32, 37],
+        ])
+          expect(() => device.writeMatrix(matrix, new Float32Array(4 * inputs), { output: 0, outputs: 4, input, inputs, order })).toThrow(
+            "internal:",
+          );
+        matrix.free();
+      });
 
     test("takes as little room as it says", () => {
       const matrix = device.matrix(320, 640, format);

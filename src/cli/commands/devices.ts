@@ -5,10 +5,9 @@ import { Command } from "commander";
 import type { DeviceSpeed } from "../../device/measure.ts";
 import type { DeviceSurvey } from "../../device/open.ts";
 import type { DeviceLine } from "../json.ts";
-import type { Run } from "../main.ts";
 import { addDeviceFlags } from "../options.ts";
 import type { DeviceFlags } from "../options.ts";
-import type { Session } from "../session.ts";
+import type { Run, Session } from "../session.ts";
 import { drawTable } from "../table.ts";
 import { foldWords } from "../width.ts";
 

@@ -9,11 +9,10 @@ import type { FloatType } from "../../base/dtype.ts";
 import { quoted, VitrineError } from "../../base/errors.ts";
 import type { GgufType } from "../../formats/gguf-type.ts";
 import { interrupted } from "../errors.ts";
-import type { Run } from "../main.ts";
 import { bytes } from "../numbers.ts";
 import { oneOf } from "../options.ts";
 import { Progress } from "../progress.ts";
-import type { Session } from "../session.ts";
+import type { Run, Session } from "../session.ts";
 
 const ggufTypes: Readonly<Record<string, GgufType>> = { f32: "F32", f16: "F16", q8_0: "Q8_0", q4_0: "Q4_0" };
 const floatTypes: Readonly<Record<string, FloatType>> = { f32: "F32", f16: "F16", bf16: "BF16" };

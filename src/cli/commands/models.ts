@@ -4,10 +4,9 @@
 import { Command } from "commander";
 import { ellipsis } from "../bars.ts";
 import type { ModelLine } from "../json.ts";
-import type { Run } from "../main.ts";
 import type { ListedModel } from "../models.ts";
 import { bytes } from "../numbers.ts";
-import type { Session } from "../session.ts";
+import type { Run, Session } from "../session.ts";
 import { drawTable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 

@@ -4,10 +4,9 @@
 import { Command } from "commander";
 import { interrupted } from "../errors.ts";
 import type { PulledLine } from "../json.ts";
-import type { Run } from "../main.ts";
 import { bytes, counted } from "../numbers.ts";
 import { Progress } from "../progress.ts";
-import type { Session } from "../session.ts";
+import type { Run, Session } from "../session.ts";
 
 const examples = `
 Examples:
