@@ -7,7 +7,7 @@
 #include "shuffle.h"
 #include "tile-wide.h"
 
-/* Found by sweep, docs/log.md: a depth of 256 keeps a panel's block (16 KB) in the first cache. */
+/* No size near it is much better or worse (docs/log.md): a depth of 256 keeps a panel's block (16 KB) in the first cache. */
 #ifndef DEPTH_BLOCK
 #define DEPTH_BLOCK 256
 #endif

@@ -7,7 +7,7 @@ import type { AttentionSizes, DeviceBuffer, Kernels } from "../device.ts";
 import type { Core } from "./core.ts";
 import { floatsAt, integersAt } from "./memory.ts";
 
-/** From so many queries on that share keys, turning the keys into panels pays. Found by sweep, docs/log.md. */
+/** From so many queries on that share keys, turning the keys into panels pays. An estimate that works, not swept yet (docs/log.md). */
 const blockFrom = 6;
 /** Queries of a block, so that a block's arrays stay on a thread's stack: few when heads are wide. */
 const blockRows = (D: number): number => (D <= 256 ? 64 : D <= 512 ? 32 : 16);

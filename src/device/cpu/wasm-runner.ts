@@ -16,9 +16,9 @@ interface KernelExports {
 /** Words of `pool` in kernels/pool.h that are written from here. */
 const poolWords = { workers: 2, mayWait: 3, spin: 4, stop: 5 };
 const stackBytes = 1 << 20;
-/** Rounds of looking for work (about 1 ns each) before a thread sleeps. Found by sweep, docs/log.md. */
+/** Rounds of looking for work (about 1 ns each) before a thread sleeps. An estimate that works, not swept yet (docs/log.md). */
 const spinRounds = 50_000;
-/** Found by sweep, docs/log.md. */
+/** An estimate that works, not swept yet (docs/log.md). */
 const splitAbove = 250_000;
 
 export async function openWasmRunner(host: CpuHost, threads: number, simd: "relaxed" | "simd"): Promise<Runner> {
