@@ -18,13 +18,38 @@ typedef short vsu __attribute__((vector_size(2 * LANES), aligned(2), may_alias))
 typedef i32 viu __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef u32 vu __attribute__((vector_size(4 * LANES)));
 
-/* One row or two go through small weights faster than a processor fetches ahead by itself. Distances by sweep, docs/log.md: 20 GB/s become 31. */
+/* One row or two go through small weights faster than a processor fetches ahead by itself. 8 KB ahead, 20 GB/s become 31 (docs/log.md). */
 #define FETCH_AHEAD(rows, p, bytes) \
   if (rows <= 2) __builtin_prefetch((const char *)(p) + (bytes))
 
 INLINE vi load_i(const void *p) { return *(const viu *)p; }
 INLINE vi splat_i(i32 x) { return x + (vi){}; }
 INLINE vi shift_right(vi x, i32 bits) { return (vi)((vu)x >> bits); }
+
+/* The larger of each pair; the largest lane; the sum of all. */
+#if defined(__AVX512F__)
+INLINE vi larger_i(vi x, vi y) { return (vi)_mm512_max_epi32((__m512i)x, (__m512i)y); }
+INLINE i32 max_lanes_i(vi v) { return _mm512_reduce_max_epi32((__m512i)v); }
+INLINE i32 sum_lanes_i(vi v) { return _mm512_reduce_add_epi32((__m512i)v); }
+#else
+#if defined(__wasm__)
+INLINE vi larger_i(vi x, vi y) { return __builtin_elementwise_max(x, y); }
+#elif defined(__AVX2__)
+INLINE vi larger_i(vi x, vi y) { return (vi)_mm256_max_epi32((__m256i)x, (__m256i)y); }
+#else
+INLINE vi larger_i(vi x, vi y) { return (vi)choose((vi)(x > y), (vf)x, (vf)y); }
+#endif
+INLINE i32 max_lanes_i(vi v) {
+  i32 most = v[0];
+  for (i32 i = 1; i < LANES; i++) most = max_i(most, v[i]);
+  return most;
+}
+INLINE i32 sum_lanes_i(vi v) {
+  i32 sum = v[0];
+  for (i32 i = 1; i < LANES; i++) sum += v[i];
+  return sum;
+}
+#endif
 
 /* LANES fp16 numbers -> fp32, exactly. Infinities are kept out when matrices are written. */
 #if defined(__AVX512F__)
