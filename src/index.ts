@@ -1,5 +1,5 @@
 /**
- * Vitrine as a library, in Node. Everything public is named here, in the order of a reader's questions;
+ * Vitrine as a library, in Node: opening models, files, devices and the hub. What every host offers is named in exports.ts;
  * index.browser.ts is the same door for pages.
  */
 import { loadEngine, loadTokenizerOnly } from "./engine/load.ts";
@@ -66,43 +66,4 @@ export { nodeFolder, nodeFolderWriter } from "./host/node-files.ts";
 export { findCachedModel, listModels, pull } from "./host/hub.ts";
 export type { CachedModel, Pulled, PullOptions, PullProgress } from "./host/hub.ts";
 
-export { loadEngine, loadTokenizerOnly } from "./engine/load.ts";
-export type { LoadEngineOptions } from "./engine/load.ts";
-export { saveModel } from "./engine/save.ts";
-export type { SaveOptions } from "./engine/save.ts";
-export type { Engine, ModelInfo } from "./engine/engine.ts";
-export type { LocalEngine } from "./engine/local.ts";
-export type { ByteSource, Folder, FolderWriter } from "./base/bytes.ts";
-export type { FloatType } from "./base/dtype.ts";
-export type { Device, MatrixFormat } from "./device/device.ts";
-export { FormatError, ShapeError, VitrineError } from "./base/errors.ts";
-
-// Tokenize
-
-export { characterTokenizer, characterTokenizerJson } from "./tokenizer/characters.ts";
-export type { EncodeOptions, MergeStep, StreamDecoder, Token, Tokenizer } from "./tokenizer/tokenizer.ts";
-
-// Predict, sample, generate, score
-
-export { distributionOf, retemper } from "./generation/distribution.ts";
-export type { Candidate, CompleteDistribution, Distribution } from "./generation/distribution.ts";
-export { divergence } from "./generation/divergence.ts";
-export { checkSampling, sampler } from "./generation/sampling.ts";
-export type { Sampler, SamplingOptions } from "./generation/sampling.ts";
-export type { EndReason, GenerateEnd, GenerateOptions, ScoredStep, Step } from "./generation/step.ts";
-export { randomFrom } from "./base/random.ts";
-export type { Random } from "./base/random.ts";
-
-// Look inside
-
-export { tapNames, taps } from "./model/taps.ts";
-export type { TapListener, Taps } from "./model/taps.ts";
-export { Tensor, tensor } from "./tensor/tensor.ts";
-export { tensorScope } from "./tensor/scope.ts";
-export { tally } from "./model/tally.ts";
-export type { Tally, TallyRow } from "./model/tally.ts";
-export { presetConfig, presetNames } from "./model/presets.ts";
-export type { Dimensions } from "./model/presets.ts";
-export type { ModelConfig, RotaryConfig } from "./model/config.ts";
-export type { ForwardOptions, LanguageModel } from "./model/model.ts";
-export type { KeyValueCache } from "./model/kv-cache.ts";
+export * from "./exports.ts";

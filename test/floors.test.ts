@@ -24,7 +24,7 @@ const floors: Readonly<Record<string, number>> = {
   server: 6,
   cli: 6,
 };
-const entries = ["index.ts", "index.browser.ts"]; // the package's doors: they may join any rooms
+const entries = ["index.ts", "index.browser.ts", "exports.ts"]; // the package's doors and the list they share: they may join any rooms
 
 const source = fileURLToPath(new URL("../src", import.meta.url));
 const files = readdirSync(source, { recursive: true, encoding: "utf8" })
