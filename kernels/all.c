@@ -1,8 +1,10 @@
 /* Everything as one translation unit: one compilation per target. */
 #include "attention.c"
+#include "attention-backward.c"
 #include "elementwise.c"
 #include "linear.c"
 #include "half.c"
 #include "pool.c"
 #include "quantised.c"
 #include "rows.c"
+#include "optimiser.c"

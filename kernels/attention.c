@@ -1,90 +1,56 @@
 /*
- * Causal attention over the key/value caches. `attention_block` serves prompts: blocks of queries against blocks of keys
- * through the same tiles as gemm, with the running maximum and sum of Milakov and Gimelshein (2018), so memory does not
- * grow with S. `attention_row` serves decoding: a few queries against all keys, each key and value read once.
+ * Causal attention over the key/value caches. `attention_block` serves prompts: blocks of queries against blocks of keys,
+ * with the running maximum and sum of Milakov and Gimelshein (2018), so memory does not grow with S. `attention_row` serves decoding: a few queries against all keys, each key and value read once.
  * `attention_scores` and `attention_mix` are the same in two steps, for listeners.
  */
-#include "functions.h"
-#include "shuffle.h"
-#include "tile.h"
+#include "attention.h"
 
-typedef struct {
-  u32 out, q, keys, values, past;
-  i32 B, T, H, KV, D, capacity, window;
-  float scale;
-  i32 S;          /* scores and mix: columns of the pattern */
-  i32 block_rows; /* attention_block: queries of one block */
-} attention_args;
-
-/* What one item of work sees: a sequence, one key head and its keys. */
-typedef struct {
-  i32 b, kv, past;
-  const float *keys, *values;
-} head;
-
-INLINE head head_of(const attention_args *a, i32 index) {
-  head h = {index / a->KV, index % a->KV, 0, 0, 0};
-  h.past = I32(a->past)[h.b];
-  h.keys = F32(a->keys) + (size)index * a->capacity * a->D;
-  h.values = F32(a->values) + (size)index * a->capacity * a->D;
-  return h;
-}
-
-/* Queries that share a key head are numbered r = t * group + g. Where query r of q or out (B, T, H, D) lies: */
-INLINE size query_at(const attention_args *a, head h, i32 r) {
-  i32 group = a->H / a->KV;
-  return (((size)h.b * a->T + r / group) * a->H + h.kv * group + r % group) * a->D;
-}
-INLINE i32 position_of(const attention_args *a, head h, i32 r) { return h.past + r / (a->H / a->KV); }
-INLINE i32 first_visible(const attention_args *a, i32 position) { return a->window > 0 ? max_i(0, position - a->window + 1) : 0; }
-
-INLINE float dot(const float *x, const float *y, i32 length) {
-  vf s[2] = {0};
-  i32 i = 0;
-  for (; i + 2 * LANES <= length; i += 2 * LANES)
-    for (i32 j = 0; j < 2; j++) s[j] = madd(load(x + i + j * LANES), load(y + i + j * LANES), s[j]);
-  for (; i + LANES <= length; i += LANES) s[0] = madd(load(x + i), load(y + i), s[0]);
-  float sum = sum_lanes(s[0] + s[1]);
-  for (; i < length; i++) sum += x[i] * y[i];
-  return sum;
-}
-
-/* Four keys at once, `stride` apart. */
+/* Four keys at once, which lie D apart. Whole vectors first; what is left of narrow heads four numbers at a time. */
 INLINE void dot_4(float *out, const float *q, const float *key, i32 D) {
-  vf s[4] = {0};
+  v4 t[4] = {0};
   i32 d = 0;
-  for (; d + LANES <= D; d += LANES) {
-    vf x = load(q + d);
-    for (i32 j = 0; j < 4; j++) s[j] = madd(x, load(key + j * D + d), s[j]);
+  if (D >= LANES) {
+    vf s[4] = {0};
+    for (; d + LANES <= D; d += LANES) {
+      vf x = load(q + d);
+      EACH(j, 4) s[j] = madd(x, load(key + j * D + d), s[j]);
+    }
+    EACH(j, 4) t[j] = fold4(s[j]);
   }
-#if LANES == 4
-  transpose4(&s[0], &s[1], &s[2], &s[3]);
-  store4(out, (s[0] + s[1]) + (s[2] + s[3]));
-#else
-  for (i32 j = 0; j < 4; j++) out[j] = sum_lanes(s[j]);
-#endif
+  for (; d + 4 <= D; d += 4) {
+    v4 x = load4(q + d);
+    EACH(j, 4) t[j] = madd4(x, load4(key + j * D + d), t[j]);
+  }
+  transpose4(&t[0], &t[1], &t[2], &t[3]);
+  store4(out, (t[0] + t[1]) + (t[2] + t[3]));
   for (; d < D; d++)
     for (i32 j = 0; j < 4; j++) out[j] += q[d] * key[j * D + d];
 }
 
-/* out (D) = out * keep + sum over j of p[j] values[j]; `keep` 0 starts afresh whatever out holds. */
+/*
+ * out (D) = out * keep + sum over j of p[j] values[j]; `keep` 0 starts afresh whatever out holds. V vectors of out at a time, each as
+ * `chains` sums of every so manyeth value, so that additions do not wait for each other.
+ */
+#define MIX(type, V, chains, load, store, madd)                                                                             \
+  for (const i32 lanes = sizeof(type) / 4; d + V * lanes <= D; d += V * lanes) {                                            \
+    type s[chains][V] = {0};                                                                                                \
+    const float *v = values + d;                                                                                            \
+    i32 j = 0;                                                                                                              \
+    for (; j + chains <= count; j += chains, v += chains * D)                                                               \
+      EACH(c, chains) EACH(i, V) s[c][i] = madd(p[j + c] - (type){}, load(v + c * D + i * lanes), s[c][i]);                 \
+    for (; j < count; j++, v += D) EACH(i, V) s[0][i] = madd(p[j] - (type){}, load(v + i * lanes), s[0][i]);                \
+    EACH(i, V) {                                                                                                            \
+      float *to = out + d + i * lanes;                                                                                      \
+      EACH(c, chains - 1) s[0][i] += s[c + 1][i];                                                                           \
+      store(to, keep == 0 ? s[0][i] : madd(load(to), keep - (type){}, s[0][i]));                                            \
+    }                                                                                                                       \
+  }
 INLINE void mix(float *out, float keep, const float *p, const float *values, i32 count, i32 D) {
   i32 d = 0;
-  for (; d + 4 * LANES <= D; d += 4 * LANES) {
-    vf s[4];
-    for (i32 i = 0; i < 4; i++) s[i] = keep == 0 ? (vf){} : load(out + d + i * LANES) * keep;
-    const float *v = values + d;
-    for (i32 j = 0; j < count; j++, v += D) {
-      vf weight = splat(p[j]);
-      for (i32 i = 0; i < 4; i++) s[i] = madd(weight, load(v + i * LANES), s[i]);
-    }
-    for (i32 i = 0; i < 4; i++) store(out + d + i * LANES, s[i]);
-  }
-  for (; d + LANES <= D; d += LANES) {
-    vf s = keep == 0 ? (vf){} : load(out + d) * keep;
-    for (i32 j = 0; j < count; j++) s = madd(splat(p[j]), load(values + (size)j * D + d), s);
-    store(out + d, s);
-  }
+  MIX(vf, 4, 1, load, store, madd)
+  MIX(vf, 1, 4, load, store, madd)
+  MIX(v4, 2, 4, load4, store4, madd4)
+  MIX(v4, 1, 4, load4, store4, madd4)
   for (; d < D; d++) {
     float s = keep == 0 ? 0 : out[d] * keep;
     for (i32 j = 0; j < count; j++) s += p[j] * values[(size)j * D + d];
@@ -143,114 +109,48 @@ KERNEL(attention_row) {
 }
 
 #define BLOCK_KEYS 64
-#define BLOCK_PANELS (BLOCK_KEYS / PANEL)
 
-/*
- * One block of queries r0 .. r0 + rows of one key head. Work arrays are handed in, sized for it:
- * packed_q rows x D tiles, key_panels [BLOCK_PANELS][D][PANEL], value_panels and sums in panels of D, scores in panels of keys.
- */
+/* Work arrays of attention_block, for blocks of `stride` queries: turned and sums (D, stride), scores (BLOCK_KEYS, stride), most and total (stride). */
 typedef struct {
-  float *packed_q, *key_panels, *value_panels, *scores, *packed_p, *sums, *most, *total;
+  float *turned, *sums, *scores, *most, *total;
 } block_arrays;
 
-/* Packs keys j0 .. j0 + count turned, absent ones as 0; values as they lie. */
-INLINE void pack_keys_and_values(const attention_args *a, head h, block_arrays w, i32 j0, i32 count) {
-  i32 D = a->D;
-  for (i32 j = 0; j < count; j += PANEL) {
-    float *panel = w.key_panels + (size)j * D;
-    i32 keys = min_i(PANEL, count - j);
-    if (keys < PANEL)
-      for (i32 i = 0; i < D * PANEL; i += LANES) store(panel + i, (vf){});
-    turn(panel, PANEL, h.keys + (size)(j0 + j) * D, D, keys, D);
+/* One block of keys: scores, their softmax so far, and what it mixes of the values. */
+static void block_of_keys(const query_block *q, block_arrays w, i32 j, i32 count) {
+  i32 D = q->a->D;
+  multiply_by_queries(q, w.scores, q->h.keys, w.turned, j, count);
+  for (i32 c = 0; c < q->columns; c += LANES) {
+    vf before = load(w.most + c), most = hide_and_find_most(q, w.scores, c, j, count, before);
+    vf shift = choose((vi)(most > splat(-infinity())), most, (vf){}), keep = exp_v(before - shift);
+    vf sum = exponentials(q, w.scores, c, j, count, shift);
+    store(w.total + c, madd(load(w.total + c), keep, sum));
+    store(w.most + c, most);
+    for (i32 d = 0; d < D; d++) store(w.sums + d * q->stride + c, load(w.sums + d * q->stride + c) * keep);
   }
-  for (i32 d = 0; d < D; d += PANEL) {
-    i32 width = min_i(PANEL, D - d);
-    float *line = w.value_panels + (size)d * count;
-    const float *v = h.values + (size)j0 * D + d;
-    for (i32 j = 0; j < count; j++, line += PANEL, v += D) {
-      if (width == PANEL)
-        for (i32 i = 0; i < PANEL; i += LANES) store(line + i, load(v + i));
-      else
-        for (i32 i = 0; i < PANEL; i++) line[i] = i < width ? v[i] : 0;
-    }
-  }
+  add_to_queries(q, w.sums, q->h.values, w.scores, j, count);
 }
 
-/*
- * Scores of one row become exp(score - running maximum), zero where hidden; the row's sums are scaled to the new maximum.
- * `row` points at its 16 scores of the first panel, further panels lie `stride` on. Whole panels are processed.
- */
-INLINE void soften_row(block_arrays w, i32 r, i32 rows, float *row, i32 stride, i32 panels, i32 from, i32 to, i32 depth_panels) {
-  if (from > 0 || to < panels * PANEL)
-    for (i32 j = 0; j < panels * PANEL; j++)
-      if (j < from || j >= to) row[j / PANEL * stride + j % PANEL] = -infinity();
-  vf high = splat(-infinity());
-  for (i32 p = 0; p < panels; p++)
-    for (i32 i = 0; i < PANEL; i += LANES) high = larger(high, load(row + p * stride + i));
-  float now = max_lanes(high), max = now > w.most[r] ? now : w.most[r];
-  vf sum = {0}, shift = splat(max > -infinity() ? max : 0);
-  for (i32 p = 0; p < panels; p++)
-    for (i32 i = 0; i < PANEL; i += LANES) {
-      vf e = exp_v(load(row + p * stride + i) - shift);
-      store(row + p * stride + i, e);
-      sum += e;
-    }
-  float keep = w.most[r] == -infinity() ? 0 : exp_1(w.most[r] - max);
-  w.total[r] = w.total[r] * keep + sum_lanes(sum);
-  w.most[r] = max;
-  if (keep != 1)
-    for (i32 p = 0; p < depth_panels; p++)
-      for (i32 i = 0; i < PANEL; i += LANES) {
-        float *s = w.sums + ((size)p * rows + r) * PANEL + i;
-        store(s, load(s) * keep);
-      }
-}
+/* Blocks of keys begin at multiples of BLOCK_KEYS, so a query's numbers do not depend on the others of its block. */
+static void block_of_queries(const query_block *q, block_arrays w) {
+  const attention_args *a = q->a;
+  i32 D = a->D, stride = q->stride;
+  find_positions(q);
+  take_queries(q, w.sums, D, F32(a->q), a->scale, 0);
+  clear_numbers(w.turned, (size)D * stride);
+  turn_all(w.turned, stride, w.sums, D, q->rows, D);
+  clear_numbers(w.sums, (size)D * stride);
+  for (i32 c = 0; c < q->columns; c += LANES) store(w.most + c, splat(-infinity())), store(w.total + c, (vf){});
 
-static void block_of_queries(const attention_args *a, head h, block_arrays w, i32 r0, i32 rows) {
-  i32 D = a->D, tiles = tiles_of(rows), depth_panels = panels_of(D);
-  for (i32 t = 0; t < tiles; t++) {
-    i32 row = tile_start(rows, t), count = tile_start(rows, t + 1) - row;
-    float *to = w.packed_q + (size)row * D;
-    for (i32 r = 0; r < count; r++) {
-      const float *q = F32(a->q) + query_at(a, h, r0 + row + r);
-      for (i32 d = 0; d < D; d++) to[d * count + r] = q[d] * a->scale;
-    }
+  span all = keys_of_any(q, 0, q->rows);
+  for (i32 j = all.from, next; j < all.to; j = next) {
+    next = min_i(all.to, (j / BLOCK_KEYS + 1) * BLOCK_KEYS);
+    block_of_keys(q, w, j, next - j);
   }
-  for (i32 r = 0; r < rows; r++) w.most[r] = -infinity(), w.total[r] = 0;
-  for (i32 i = 0; i < depth_panels * rows * PANEL; i += LANES) store(w.sums + i, (vf){});
 
-  i32 first = first_visible(a, position_of(a, h, r0)), stop = position_of(a, h, r0 + rows - 1) + 1;
-  for (i32 j0 = first; j0 < stop; j0 += BLOCK_KEYS) {
-    i32 count = min_i(BLOCK_KEYS, stop - j0), panels = panels_of(count);
-    pack_keys_and_values(a, h, w, j0, count);
-    for (i32 p = 0; p < panels; p++)
-      for (i32 t = 0; t < tiles; t++) {
-        i32 row = tile_start(rows, t);
-        tile(tile_start(rows, t + 1) - row, w.scores + ((size)p * rows + row) * PANEL, w.packed_q + (size)row * D, w.key_panels + (size)p * PANEL * D, D, 1);
-      }
-    for (i32 t = 0; t < tiles; t++) {
-      i32 row = tile_start(rows, t), in_tile = tile_start(rows, t + 1) - row;
-      for (i32 r = row; r < row + in_tile; r++) {
-        i32 position = position_of(a, h, r0 + r), from = max_i(0, first_visible(a, position) - j0), to = min_i(count, position + 1 - j0);
-        soften_row(w, r, rows, w.scores + r * PANEL, rows * PANEL, panels, from, to, depth_panels);
-      }
-      float *packed = w.packed_p + (size)row * BLOCK_KEYS;
-      for (i32 p = 0; p < panels; p++)
-        turn(packed + p * PANEL * in_tile, in_tile, w.scores + ((size)p * rows + row) * PANEL, PANEL, in_tile, PANEL);
-      for (i32 p = 0; p < depth_panels; p++)
-        tile(in_tile, w.sums + ((size)p * rows + row) * PANEL, packed, w.value_panels + (size)p * PANEL * count, count, 0);
-    }
-  }
-  for (i32 r = 0; r < rows; r++) {
-    float *out = F32(a->out) + query_at(a, h, r0 + r), inverse = 1.0f / w.total[r];
-    for (i32 p = 0; p < depth_panels; p++) {
-      const float *s = w.sums + ((size)p * rows + r) * PANEL;
-      i32 width = min_i(PANEL, D - p * PANEL);
-      if (width == PANEL)
-        for (i32 i = 0; i < PANEL; i += LANES) store(out + p * PANEL + i, load(s + i) * inverse);
-      else
-        for (i32 i = 0; i < width; i++) out[p * PANEL + i] = s[i] * inverse;
-    }
+  turn_all(w.turned, D, w.sums, stride, D, q->rows);
+  for (i32 r = 0; r < q->rows; r++) {
+    float *out = F32(a->out) + query_at(a, q->h, q->r0 + r), inverse = 1.0f / w.total[r];
+    MAP(out, w.turned + (size)r * D, D, x * inverse);
   }
 }
 
@@ -258,22 +158,20 @@ static void block_of_queries(const attention_args *a, head h, block_arrays w, i3
 KERNEL(attention_block) {
   const attention_args *a = words;
   i32 queries = a->T * (a->H / a->KV), blocks = (queries + a->block_rows - 1) / a->block_rows, items = a->B * a->KV * blocks;
-  i32 rows = min_i(a->block_rows, queries), D = a->D, padded = panels_of(D) * PANEL;
-  float arrays[(size)rows * D + 2 * BLOCK_KEYS * (size)padded + 2 * (size)rows * BLOCK_KEYS + (size)rows * padded + 2 * (size)rows] __attribute__((aligned(64)));
+  i32 D = a->D, stride = round_up(min_i(a->block_rows, queries), LANES);
+  float arrays[(2 * D + BLOCK_KEYS + 2) * stride] __attribute__((aligned(64)));
+  i32 positions[stride] __attribute__((aligned(64)));
   block_arrays w;
-  w.key_panels = arrays;
-  w.value_panels = w.key_panels + (size)BLOCK_KEYS * padded;
-  w.scores = w.value_panels + (size)BLOCK_KEYS * padded;
-  w.packed_p = w.scores + (size)rows * BLOCK_KEYS;
-  w.sums = w.packed_p + (size)rows * BLOCK_KEYS;
-  w.packed_q = w.sums + (size)rows * padded;
-  w.most = w.packed_q + (size)rows * D;
-  w.total = w.most + rows;
+  w.turned = arrays;
+  w.sums = w.turned + D * stride;
+  w.scores = w.sums + D * stride;
+  w.most = w.scores + BLOCK_KEYS * stride;
+  w.total = w.most + stride;
 
   i32 end = part(items, chunk + 1, chunks);
   for (i32 item = part(items, chunk, chunks); item < end; item++) {
-    i32 block = blocks - 1 - item % blocks; /* the longest first */
-    block_of_queries(a, head_of(a, item / blocks), w, block * a->block_rows, min_i(a->block_rows, queries - block * a->block_rows));
+    i32 r0 = (blocks - 1 - item % blocks) * a->block_rows, rows = min_i(a->block_rows, queries - r0); /* the longest first */
+    block_of_queries(&(query_block){a, head_of(a, item / blocks), r0, rows, round_up(rows, LANES), stride, positions}, w);
   }
 }
 

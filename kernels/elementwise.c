@@ -1,4 +1,7 @@
-/* Kernels that look at each number, or each row, by itself: copies, sums, activations, rotary positions, cache appends. */
+/*
+ * Kernels that look at each number, or each row, by itself: copies, sums, activations, rotary positions, cache appends, dropout;
+ * the backward of each beside its forward.
+ */
 #include "functions.h"
 
 float exp_constants[] = {
@@ -9,6 +12,10 @@ float exp_constants[] = {
 float gelu_constants[] = {
     -0.071354816272f, -1.59576912161f,  0.2316419160f,    0.127414796f, /* -2 sqrt(2/pi) {0.044715, 1}; p / sqrt 2; a1 / 2 ... a5 / 2; -1/2 */
     -0.142248368f,    0.7107068705f,    -0.7265760135f,   0.5307027145f, -0.5f,
+};
+float slope_constants[] = {
+    88.0f, -88.0f, 20.0f, -20.0f, /* where silu's slope, and that of both gelus, is 1 and 0 */
+    -0.214064448816f, 0.398942280401f, /* -2 sqrt(2/pi) * 3 * 0.044715; 1 / sqrt(2 pi) */
 };
 
 void activate_run(float *out, const float *in, i32 length, i32 activation) {
@@ -34,7 +41,9 @@ KERNEL(fill) {
   const fill_args *a = words;
   RUN(a->length);
   u32 *out = (u32 *)I32(a->out) + from;
-  for (i32 i = 0; i < count; i++) out[i] = a->bits;
+  if (a->bits == 0) __builtin_memset(out, 0, (size)count * 4);
+  else
+    for (i32 i = 0; i < count; i++) out[i] = a->bits;
 }
 
 typedef struct {
@@ -75,6 +84,21 @@ KERNEL(activate) {
 }
 
 typedef struct {
+  u32 dx, dy, x;
+  i32 length, activation;
+} activate_backward_args;
+
+/* dx = dy f'(x) */
+KERNEL(activate_backward) {
+  const activate_backward_args *a = words;
+  RUN(a->length);
+  float *dx = F32(a->dx) + from;
+  const float *dy = F32(a->dy) + from, *x = F32(a->x) + from;
+#define ACTIVATE_BACKWARD(f) EACH_VECTOR(i, n, 0, count, store_part(dx + i, load_part(dy + i, n) * f(load_part(x + i, n)).slope, n);)
+  WITH_CURVE(a->activation, ACTIVATE_BACKWARD)
+}
+
+typedef struct {
   u32 out, x;
   i32 activation, rows, width;
 } gate_args;
@@ -94,6 +118,29 @@ KERNEL(gate) {
 }
 
 typedef struct {
+  u32 dx, dy, x;
+  i32 activation, rows, width;
+} gate_backward_args;
+
+/* dx (rows, 2 width), which may be x: dy up f'(gate), then dy f(gate). */
+KERNEL(gate_backward) {
+  const gate_backward_args *a = words;
+  i32 width = a->width, end = part(a->rows, chunk + 1, chunks);
+  for (i32 r = part(a->rows, chunk, chunks); r < end; r++) {
+    float *dx = F32(a->dx) + (size)r * 2 * width;
+    const float *dy = F32(a->dy) + (size)r * width, *gate = F32(a->x) + (size)r * 2 * width, *up = gate + width;
+#define GATE_BACKWARD(f)                                             \
+  EACH_VECTOR(i, n, 0, width, {                                      \
+    curve of_gate = f(load_part(gate + i, n));                       \
+    vf d = load_part(dy + i, n), of_up = load_part(up + i, n) * d;   \
+    store_part(dx + i, of_up * of_gate.slope, n);                    \
+    store_part(dx + width + i, d * of_gate.value, n);                \
+  })
+    WITH_CURVE(a->activation, GATE_BACKWARD)
+  }
+}
+
+typedef struct {
   u32 out, x;
   i32 rows, x_width, from, width;
 } columns_args;
@@ -103,6 +150,25 @@ KERNEL(columns) {
   i32 end = part(a->rows, chunk + 1, chunks);
   for (i32 r = part(a->rows, chunk, chunks); r < end; r++)
     __builtin_memcpy(F32(a->out) + (size)r * a->width, F32(a->x) + (size)r * a->x_width + a->from, (size)a->width * 4);
+}
+
+typedef struct {
+  u32 out, x;
+  i32 rows, out_width, from, width, accumulate;
+} place_args;
+
+/* The reverse of `columns`. */
+KERNEL(place_columns) {
+  const place_args *a = words;
+  i32 width = a->width, end = part(a->rows, chunk + 1, chunks);
+  for (i32 r = part(a->rows, chunk, chunks); r < end; r++) {
+    float *out = F32(a->out) + (size)r * a->out_width + a->from;
+    const float *x = F32(a->x) + (size)r * width;
+    if (a->accumulate)
+      EACH_VECTOR(i, n, 0, width, store_part(out + i, load_part(out + i, n) + load_part(x + i, n), n););
+    else
+      __builtin_memcpy(out, x, (size)width * 4);
+  }
 }
 
 typedef struct {
@@ -122,9 +188,11 @@ typedef struct {
   i32 B, T, heads, D, rotary;
 } rope_args;
 
-/* Turns the pairs (i, i + rotary / 2) of each head by the angle of its position; tables (positions, rotary): cosines, then sines. */
-KERNEL(rope) {
-  const rope_args *a = words;
+/*
+ * Turns the pairs (i, i + rotary / 2) of each head by the angle of its position; tables (positions, rotary): cosines, then sines.
+ * `way` is 1, or -1 for backward: gradients turn back.
+ */
+INLINE void rotate(const rope_args *a, i32 chunk, i32 chunks, float way) {
   i32 D = a->D, half = a->rotary / 2, rows = a->B * a->T, end = part(rows, chunk + 1, chunks);
   for (i32 row = part(rows, chunk, chunks); row < end; row++) {
     i32 position = I32(a->past)[row / a->T] + row % a->T;
@@ -134,20 +202,23 @@ KERNEL(rope) {
       const float *x = F32(a->x) + ((size)row * a->heads + h) * D;
       i32 i = 0;
       for (; i + LANES <= half; i += LANES) {
-        vf low = load(x + i), high = load(x + half + i), c = load(cosine + i), s = load(sine + i);
+        vf low = load(x + i), high = load(x + half + i), c = load(cosine + i), s = load(sine + i) * way;
         store(out + i, low * c - high * s);
         store(out + half + i, high * c + low * s);
       }
       for (; i < half; i++) {
         float low = x[i], high = x[half + i];
-        out[i] = low * cosine[i] - high * sine[i];
-        out[half + i] = high * cosine[i] + low * sine[i];
+        out[i] = low * cosine[i] - high * (sine[i] * way);
+        out[half + i] = high * cosine[i] + low * (sine[i] * way);
       }
       if (out != x)
         for (i = 2 * half; i < D; i++) out[i] = x[i];
     }
   }
 }
+
+KERNEL(rope) { rotate(words, chunk, chunks, 1); }
+KERNEL(rope_backward) { rotate(words, chunk, chunks, -1); }
 
 typedef struct {
   u32 cache, x, past;
@@ -163,4 +234,71 @@ KERNEL(append) {
     for (i32 h = 0; h < a->heads; h++)
       __builtin_memcpy(F32(a->cache) + (((size)b * a->heads + h) * a->capacity + position) * D, F32(a->x) + ((size)row * a->heads + h) * D, (size)D * 4);
   }
+}
+
+typedef struct {
+  u32 out, x;
+  i32 length;
+  float factor;
+} scale_args;
+
+KERNEL(scale) {
+  const scale_args *a = words;
+  RUN(a->length);
+  MAP(F32(a->out) + from, F32(a->x) + from, count, x * a->factor);
+}
+
+typedef struct {
+  u32 out, x;
+  i32 length;
+  u32 seed, dropped_below;
+  float factor;
+} dropout_args;
+
+/* The finaliser of MurmurHash3 (Appleby 2011). */
+#define MIX32(h) (h ^= h >> 16, h *= 0x85ebca6bu, h ^= h >> 13, h *= 0xc2b2ae35u, h ^= h >> 16)
+#define GOLDEN 0x9e3779b9u
+
+/* Number i is kept, times factor, when mix32(seed + i * GOLDEN) >= dropped_below. */
+KERNEL(dropout) {
+  const dropout_args *a = words;
+  RUN(a->length);
+  float *out = F32(a->out) + from;
+  const float *x = F32(a->x) + from;
+  vu place;
+  for (i32 i = 0; i < LANES; i++) place[i] = a->seed + (u32)(from + i) * GOLDEN;
+  EACH_VECTOR(i, n, 0, count, {
+    vu h = place;
+    MIX32(h);
+    store_part(out + i, choose((vi)(h >= a->dropped_below), load_part(x + i, n) * a->factor, (vf){}), n);
+    place += GOLDEN * LANES;
+  });
+}
+
+typedef struct {
+  u32 out, dout, x, y; /* dout is for the backward */
+  i32 length;
+} squared_error_args;
+
+KERNEL(squared_error) {
+  const squared_error_args *a = words;
+  RUN(a->length);
+  float *out = F32(a->out) + from;
+  const float *x = F32(a->x) + from, *y = F32(a->y) + from;
+  EACH_VECTOR(i, n, 0, count, {
+    vf d = load_part(x + i, n) - load_part(y + i, n);
+    store_part(out + i, d * d, n);
+  });
+}
+
+/* out = 2 (x - y) dout */
+KERNEL(squared_error_backward) {
+  const squared_error_args *a = words;
+  RUN(a->length);
+  float *out = F32(a->out) + from;
+  const float *x = F32(a->x) + from, *y = F32(a->y) + from, *dout = F32(a->dout) + from;
+  EACH_VECTOR(i, n, 0, count, {
+    vf d = load_part(x + i, n) - load_part(y + i, n);
+    store_part(out + i, (d + d) * load_part(dout + i, n), n);
+  });
 }

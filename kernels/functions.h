@@ -85,6 +85,56 @@ INLINE vf gelu_v(vf x) {
 
 INLINE vf relu_v(vf x) { return at_least(x, (vf){}); }
 
+/*
+ * An activation f(x) = x gate(x) and its slope f'(x). Far out slopes are 0 or 1; x is held where they are so in fp32, or
+ * infinities would meet zeros. 1 - s of a sigmoid s = 1 / (1 + e) is e s: nothing cancels.
+ */
+typedef struct {
+  vf value, slope;
+} curve;
+
+extern float slope_constants[];
+#define SLOPE_C(i) slope_constants[i]
+INLINE vf held(vf x, float most, float least) { return at_most(at_least(x, splat(least)), splat(most)); }
+
+/* s + x s (1 - s) */
+INLINE curve silu_curve(vf x) {
+  vf near = held(x, SLOPE_C(0), SLOPE_C(1)), e = exp_v(-near), s = splat(EXP_ONE) / (splat(EXP_ONE) + e);
+  return (curve){x * s, madd(near * s, e * s, s)};
+}
+
+/* s = 1 / (1 + exp(-2u)): s + x s (1 - s) 2u', u' = sqrt(2 / pi) (1 + 3 * 0.044715 x^2) */
+INLINE curve gelu_new_curve(vf x) {
+  vf near = held(x, SLOPE_C(2), SLOPE_C(3)), square = near * near;
+  vf e = exp_v(near * madd(square, splat(GELU_C(0)), splat(GELU_C(1)))), s = splat(EXP_ONE) / (splat(EXP_ONE) + e);
+  vf minus_2u = madd(square, splat(SLOPE_C(4)), splat(GELU_C(1)));
+  return (curve){x * s, s - near * s * (e * s) * minus_2u};
+}
+
+/* Phi(x) + x phi(x); Phi as in gelu_v */
+INLINE curve gelu_curve(vf x) {
+  vf near = held(x, SLOPE_C(2), SLOPE_C(3)), z = absolute(near);
+  vf t = splat(EXP_ONE) / madd(z, splat(GELU_C(2)), splat(EXP_ONE));
+  vf poly = madd(splat(GELU_C(7)), t, splat(GELU_C(6)));
+  poly = madd(poly, t, splat(GELU_C(5)));
+  poly = madd(poly, t, splat(GELU_C(4)));
+  poly = madd(poly, t, splat(GELU_C(3)));
+  vf e = exp_v(z * z * splat(GELU_C(8))), tail = poly * t * e;
+  vf phi = choose((vi)(x < (vf){}), tail, splat(EXP_ONE) - tail);
+  return (curve){x * phi, madd(near * e, splat(SLOPE_C(5)), phi)};
+}
+
+INLINE curve relu_curve(vf x) { return (curve){relu_v(x), choose((vi)(x > (vf){}), splat(EXP_ONE), (vf){})}; }
+
+/* Does `loop(curve function)` for an activation that must be one. */
+#define WITH_CURVE(activation, loop)                        \
+  switch (activation) {                                     \
+    case ACTIVATION_GELU: loop(gelu_curve); break;          \
+    case ACTIVATION_GELU_NEW: loop(gelu_new_curve); break;  \
+    case ACTIVATION_SILU: loop(silu_curve); break;          \
+    default: loop(relu_curve); break;                       \
+  }
+
 /* A loop over `length` numbers, the tail through a small buffer; `expression` sees the vector `x`. in may be out. */
 #define MAP(out, in, length, expression)                                                                                                             \
   do {                                                                                                                                               \

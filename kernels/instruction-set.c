@@ -9,6 +9,7 @@
 /* What all.c shares between its files has a name of its own in each set. */
 #define exp_constants OWN(exp_constants)
 #define gelu_constants OWN(gelu_constants)
+#define slope_constants OWN(slope_constants)
 #define activate_run OWN(activate_run)
 
 #include "all.c"

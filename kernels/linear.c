@@ -15,9 +15,10 @@
 #define ROW_BLOCK 96
 #endif
 
+/* `stride` is the length of a row of what x lies in. */
 typedef struct {
   u32 out, x;
-  i32 rows, depth;
+  i32 rows, depth, stride;
 } pack_args;
 
 /* x (rows, depth) -> tiles [depth][rows of the tile]. Parts are tiles. */
@@ -26,20 +27,26 @@ KERNEL(pack_rows) {
   i32 tiles = tiles_of(a->rows), end = part(tiles, chunk + 1, chunks);
   for (i32 t = part(tiles, chunk, chunks); t < end; t++) {
     i32 row = tile_start(a->rows, t), rows = tile_start(a->rows, t + 1) - row;
-    turn(F32(a->out) + (size)row * a->depth, rows, F32(a->x) + (size)row * a->depth, a->depth, rows, a->depth);
+    turn(F32(a->out) + (size)row * a->depth, rows, F32(a->x) + (size)row * a->stride, a->stride, rows, a->depth);
   }
 }
 
-/* The same from x (depth, rows). */
+/* The same from x (depth, rows). 16 of its rows at a time, so that few pages are read and few tiles written at once. */
 KERNEL(pack_columns) {
   const pack_args *a = words;
-  i32 tiles = tiles_of(a->rows), end = part(tiles, chunk + 1, chunks);
-  for (i32 t = part(tiles, chunk, chunks); t < end; t++) {
-    i32 row = tile_start(a->rows, t), rows = tile_start(a->rows, t + 1) - row;
-    float *to = F32(a->out) + (size)row * a->depth;
-    const float *from = F32(a->x) + row;
-    for (i32 k = 0; k < a->depth; k++, to += rows, from += a->rows)
-      for (i32 r = 0; r < rows; r++) to[r] = from[r];
+  i32 tiles = tiles_of(a->rows), begin = part(tiles, chunk, chunks), end = part(tiles, chunk + 1, chunks);
+  for (i32 k0 = 0; k0 < a->depth; k0 += 16) {
+    i32 depth = min_i(16, a->depth - k0);
+    for (i32 t = begin; t < end; t++) {
+      i32 row = tile_start(a->rows, t), rows = tile_start(a->rows, t + 1) - row;
+      float *to = F32(a->out) + (size)row * a->depth + (size)k0 * rows;
+      const float *from = F32(a->x) + (size)k0 * a->stride + row;
+      if (rows == TILE_ROWS)
+        for (i32 k = 0; k < depth; k++, to += TILE_ROWS, from += a->stride) __builtin_memcpy(to, from, TILE_ROWS * 4);
+      else
+        for (i32 k = 0; k < depth; k++, to += rows, from += a->stride)
+          for (i32 r = 0; r < rows; r++) to[r] = from[r];
+    }
   }
 }
 
@@ -85,6 +92,26 @@ KERNEL(pack_inputs_first) {
   }
 }
 
+typedef struct {
+  u32 out, matrix;
+  i32 inputs, output, outputs;
+} turn_args;
+
+/*
+ * Panels of W^T, [ceil(inputs / 16)][outputs][16], from W's: rows `output` (a multiple of 16) to output + outputs. Blocks of
+ * 16 x 16 lie together on both sides. Parts are panels of W^T; their lanes beyond the last input are left as they were.
+ */
+KERNEL(turn_panels) {
+  const turn_args *a = words;
+  i32 panels = panels_of(a->inputs), begin = part(panels, chunk, chunks), end = part(panels, chunk + 1, chunks);
+  for (i32 o = 0; o < a->outputs; o += PANEL) {
+    const float *from = F32(a->matrix) + (size)(a->output + o) * a->inputs; /* of a panel: (output / 16) * inputs * 16 */
+    i32 width = min_i(PANEL, a->outputs - o);
+    for (i32 p = begin; p < end; p++)
+      turn(F32(a->out) + ((size)p * a->outputs + o) * PANEL, PANEL, from + p * PANEL * PANEL, PANEL, min_i(PANEL, a->inputs - p * PANEL), width);
+  }
+}
+
 /* One output's weights, gathered from its panel. */
 INLINE void unpack_row(float *to, const float *matrix, i32 inputs, i32 row) {
   const float *from = matrix + (size)(row / PANEL) * inputs * PANEL + row % PANEL;
@@ -114,10 +141,31 @@ KERNEL(embed) {
   for (i32 r = part(a->rows, chunk, chunks); r < end; r++) unpack_row(F32(a->out) + (size)r * a->inputs, F32(a->matrix), a->inputs, I32(a->ids)[r]);
 }
 
-/* bias, residual: 0 when there is none. The parts of the work are tile_parts x panel_parts = chunks. */
+typedef struct {
+  u32 table, dy, ids;
+  i32 inputs, rows;
+} embed_backward_args;
+
+/* Row ids[r] of the table += row r of dy. Parts are ranges of columns, so one id may come often and its sum has one order. */
+KERNEL(embed_backward) {
+  const embed_backward_args *a = words;
+  i32 from = part_of(a->inputs, 16, chunk, chunks), to = part_of(a->inputs, 16, chunk + 1, chunks);
+  for (i32 r = 0; r < a->rows; r++) {
+    i32 row = I32(a->ids)[r];
+    float *table = F32(a->table) + (size)(row / PANEL) * a->inputs * PANEL + row % PANEL;
+    const float *dy = F32(a->dy) + (size)r * a->inputs;
+    for (i32 k = from; k < to; k++) table[(size)k * PANEL] += dy[k];
+  }
+}
+
+/*
+ * bias, residual: 0 when there is none. The parts of the work are tile_parts x panel_parts = chunks.
+ * Rows of out and residual lie row_stride apart, and panels of 16 columns panel_stride: (outputs, 16) in a buffer,
+ * (16, 16 rows) where out itself lies in panels, as the gradient of a matrix does.
+ */
 typedef struct {
   u32 out, a, panels, bias, residual;
-  i32 activation, rows, outputs, inputs, tile_parts, panel_parts;
+  i32 activation, rows, outputs, inputs, tile_parts, panel_parts, row_stride, panel_stride;
 } gemm_args;
 
 /* activation(sums + bias) + residual -> out, for one panel of a block of rows. */
@@ -130,16 +178,16 @@ INLINE void finish(const gemm_args *a, float *sums, i32 row, i32 rows, i32 panel
       for (i32 i = 0; i < PANEL; i += LANES) store(sums + r * PANEL + i, load(sums + r * PANEL + i) + load(bias + i));
   }
   if (a->activation) activate_run(sums, sums, rows * PANEL, a->activation);
-  size at = (size)row * a->outputs + column;
+  size at = (size)row * a->row_stride + (size)panel * a->panel_stride;
   float *out = F32(a->out) + at;
   const float *residual = a->residual ? F32(a->residual) + at : 0;
-  for (i32 r = 0; r < rows; r++, out += a->outputs, sums += PANEL) {
+  for (i32 r = 0; r < rows; r++, out += a->row_stride, sums += PANEL) {
     if (width == PANEL) {
       for (i32 i = 0; i < PANEL; i += LANES) store(out + i, residual ? load(sums + i) + load(residual + i) : load(sums + i));
     } else {
       for (i32 i = 0; i < width; i++) out[i] = residual ? sums[i] + residual[i] : sums[i];
     }
-    if (residual) residual += a->outputs;
+    if (residual) residual += a->row_stride;
   }
 }
 

@@ -16,7 +16,6 @@ typedef u16 vh __attribute__((vector_size(2 * LANES)));
 typedef short vs __attribute__((vector_size(2 * LANES)));
 typedef short vsu __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 typedef i32 viu __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef u32 vu __attribute__((vector_size(4 * LANES)));
 
 /* One row or two go through small weights faster than a processor fetches ahead by itself. 8 KB ahead, 20 GB/s become 31 (docs/log.md). */
 #define FETCH_AHEAD(rows, p, bytes) \

@@ -1,4 +1,7 @@
-/* Kernels that boil each row down before writing it: norms, softmax, cross-entropy, the largest few. A row is never shared. */
+/*
+ * Kernels that boil each row down before writing it: norms, softmax, cross-entropy, the largest few; and the backward of norms
+ * and cross-entropy. A row is never shared; sums over rows are by columns, which are not shared either.
+ */
 #include "functions.h"
 
 /* Sum of a row on four chains. */
@@ -108,6 +111,87 @@ KERNEL(rms_norm) {
 
 typedef struct {
   u32 out, x;
+  i32 rows, width, stride; /* x has rows of `stride` numbers */
+} sum_rows_args;
+
+/* Sums down columns walk the rows, several at once, so that memory is read as it lies and the sums stay in the first cache. */
+#define ROWS_TOGETHER 8
+
+INLINE void add_rows(float *out, const float *x, i32 rows, i32 stride, i32 from, i32 to) {
+  EACH_VECTOR(i, n, from, to, {
+    vf sum = load_part(x + i, n);
+    _Pragma("GCC unroll 8") for (i32 r = 1; r < rows; r++) sum += load_part(x + (size)r * stride + i, n);
+    store_part(out + i, load_part(out + i, n) + sum, n);
+  });
+}
+
+/* out += the sum of x over its rows. Parts are ranges of columns. */
+KERNEL(sum_rows) {
+  const sum_rows_args *a = words;
+  i32 width = a->width, from = part_of(width, 16, chunk, chunks), to = part_of(width, 16, chunk + 1, chunks), r = 0;
+  const float *x = F32(a->x);
+  for (; r + ROWS_TOGETHER <= a->rows; r += ROWS_TOGETHER) add_rows(F32(a->out), x + (size)r * a->stride, ROWS_TOGETHER, a->stride, from, to);
+  for (; r < a->rows; r++) add_rows(F32(a->out), x + (size)r * a->stride, 1, a->stride, from, to);
+}
+
+/* Rows whose share of dweight and dbias is summed by itself first: the same blocks whatever the number of threads. */
+#define NORM_BLOCK 32
+
+typedef struct {
+  u32 dx, dy, x, weight;
+  u32 shares; /* 0, or room for (blocks, 2, width): of dweight, of dbias */
+  i32 rows, width;
+  float epsilon;
+  i32 centred; /* layerNorm; otherwise rmsNorm, which is the same with a mean of 0 */
+} norm_backward_args;
+
+/*
+ * With n = (x - mean) s, s = 1 / sqrt(variance + epsilon), and g = dy weight:
+ * dx = s (g - mean of g - n (mean of g n)), dweight is the sum over rows of dy n, dbias that of dy. dx may be dy. Parts are blocks.
+ */
+KERNEL(norm_backward) {
+  const norm_backward_args *a = words;
+  i32 width = a->width, blocks = (a->rows + NORM_BLOCK - 1) / NORM_BLOCK;
+  i32 first = part(blocks, chunk, chunks) * NORM_BLOCK, end = min_i(a->rows, part(blocks, chunk + 1, chunks) * NORM_BLOCK);
+  const float *weight = F32(a->weight);
+  float *of_weight = 0, *of_bias = 0;
+  for (i32 row = first; row < end; row++) {
+    const float *x = F32(a->x) + (size)row * width, *dy = F32(a->dy) + (size)row * width;
+    float *dx = F32(a->dx) + (size)row * width;
+    if (a->shares && row % NORM_BLOCK == 0) {
+      of_weight = F32(a->shares) + (size)(row / NORM_BLOCK) * 2 * width;
+      of_bias = of_weight + width;
+      __builtin_memset(of_weight, 0, (size)width * 8);
+    }
+
+    /* pass 1: the row as the forward pass normalised it, before the weight */
+    float mean = a->centred ? row_sum(x, width) / width : 0;
+    float inverse = 1.0f / __builtin_sqrtf(row_squares(x, width, mean) / width + a->epsilon);
+    vf m = splat(mean), s = splat(inverse);
+
+    /* pass 2: the part of its gradient that the mean takes, and the part that the variance takes */
+    vf sum = {0}, sum_n = {0};
+    EACH_VECTOR(i, n, 0, width, {
+      vf g = load_part(dy + i, n) * load_part(weight + i, n); /* 0 beyond the end */
+      sum += g;
+      sum_n = madd(g, (load_part(x + i, n) - m) * s, sum_n);
+    });
+    vf of_mean = splat(a->centred ? sum_lanes(sum) / width : 0), of_variance = splat(sum_lanes(sum_n) / width);
+
+    /* pass 3: dx, and the row's part of the block's sums */
+    EACH_VECTOR(i, n, 0, width, {
+      vf d = load_part(dy + i, n), normal = (load_part(x + i, n) - m) * s;
+      store_part(dx + i, s * (d * load_part(weight + i, n) - of_mean - normal * of_variance), n);
+      if (of_weight) {
+        store_part(of_weight + i, madd(d, normal, load_part(of_weight + i, n)), n);
+        store_part(of_bias + i, load_part(of_bias + i, n) + d, n);
+      }
+    });
+  }
+}
+
+typedef struct {
+  u32 out, x;
   i32 rows, width;
 } softmax_args;
 
@@ -129,13 +213,38 @@ typedef struct {
   i32 rows, width;
 } cross_entropy_args;
 
+/* A target of -1: no loss. */
 KERNEL(cross_entropy) {
   const cross_entropy_args *a = words;
   i32 width = a->width, end = part(a->rows, chunk + 1, chunks);
   for (i32 r = part(a->rows, chunk, chunks); r < end; r++) {
     const float *x = F32(a->logits) + (size)r * width;
-    float max = row_max(x, width);
-    F32(a->out)[r] = log_1(row_exp(0, x, width, max)) + (max - x[I32(a->targets)[r]]);
+    i32 target = I32(a->targets)[r];
+    float max = target < 0 ? 0 : row_max(x, width);
+    F32(a->out)[r] = target < 0 ? 0 : log_1(row_exp(0, x, width, max)) + (max - x[target]);
+  }
+}
+
+typedef struct {
+  u32 dlogits, dlosses, logits, targets;
+  i32 rows, width;
+} cross_entropy_backward_args;
+
+/* (softmax - one at the target) dloss; dlogits may be logits. */
+KERNEL(cross_entropy_backward) {
+  const cross_entropy_backward_args *a = words;
+  i32 width = a->width, end = part(a->rows, chunk + 1, chunks);
+  for (i32 r = part(a->rows, chunk, chunks); r < end; r++) {
+    float *out = F32(a->dlogits) + (size)r * width;
+    const float *x = F32(a->logits) + (size)r * width;
+    i32 target = I32(a->targets)[r];
+    if (target < 0) {
+      __builtin_memset(out, 0, (size)width * 4);
+      continue;
+    }
+    float sum = row_exp(out, x, width, row_max(x, width)), dloss = F32(a->dlosses)[r], factor = dloss / sum;
+    MAP(out, out, width, x * factor);
+    out[target] -= dloss;
   }
 }
 

@@ -9,6 +9,19 @@ typedef float v4u __attribute__((vector_size(16), aligned(4), may_alias));
 INLINE v4 load4(const float *p) { return *(const v4u *)p; }
 INLINE void store4(float *p, v4 v) { *(v4u *)p = v; }
 
+/* x * y + z, as madd of vitrine.h. */
+#if defined(__FMA__)
+INLINE v4 madd4(v4 x, v4 y, v4 z) { return (v4)_mm_fmadd_ps((__m128)x, (__m128)y, (__m128)z); }
+#else
+INLINE v4 madd4(v4 x, v4 y, v4 z) { return madd(x, y, z); }
+#endif
+
+/* Four sums of a vector's lanes. */
+INLINE v4 fold4(vf v) {
+  v = sum_by_four(v);
+  return __builtin_shufflevector(v, v, 0, 1, 2, 3);
+}
+
 /* Rows become columns. */
 INLINE void transpose4(v4 *a, v4 *b, v4 *c, v4 *d) {
   v4 ab_low = __builtin_shufflevector(*a, *b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(*a, *b, 2, 6, 3, 7);

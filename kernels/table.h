@@ -1,7 +1,7 @@
 /* All kernels, once. Their numbers are their order here; TypeScript asks `kernel_names` for them at load. */
 
 /* Counts changes of what arguments mean; src/device/cpu/core.ts knows the same number. */
-#define KERNELS_VERSION 1
+#define KERNELS_VERSION 2
 
 #define KERNELS(K)                                                                                                                                   \
   K(fill)                                                                                                                                            \
@@ -34,4 +34,21 @@
   K(attention_mix)                                                                                                                                   \
   K(softmax)                                                                                                                                         \
   K(cross_entropy)                                                                                                                                   \
-  K(top)
+  K(top)                                                                                                                                             \
+  K(turn_panels)                                                                                                                                     \
+  K(embed_backward)                                                                                                                                  \
+  K(sum_rows)                                                                                                                                        \
+  K(norm_backward)                                                                                                                                   \
+  K(activate_backward)                                                                                                                               \
+  K(gate_backward)                                                                                                                                   \
+  K(place_columns)                                                                                                                                   \
+  K(rope_backward)                                                                                                                                   \
+  K(cross_entropy_backward)                                                                                                                          \
+  K(scale)                                                                                                                                           \
+  K(dropout)                                                                                                                                         \
+  K(squared_error)                                                                                                                                   \
+  K(squared_error_backward)                                                                                                                          \
+  K(square_sums)                                                                                                                                     \
+  K(add_sums)                                                                                                                                        \
+  K(adam_w)                                                                                                                                          \
+  K(attention_backward)

@@ -12,6 +12,8 @@
 
 #if defined(__FMA__)
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #elif defined(__ARM_NEON)
 #include <arm_neon.h>
 #endif
@@ -48,12 +50,43 @@ extern __thread char *vitrine_heap __attribute__((visibility("hidden")));
 
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef i32 vi __attribute__((vector_size(4 * LANES)));
+typedef u32 vu __attribute__((vector_size(4 * LANES)));
 typedef float vfu __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 INLINE vf load(const float *p) { return *(const vfu *)p; }
 INLINE void store(float *p, vf v) { *(vfu *)p = v; }
 INLINE vf splat(float x) { return x - (vf){}; } /* x - 0, not x + 0: keeps -0 */
 INLINE vf choose(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
+
+/* The same for the last few of a run: the first `count` lanes, or all when there are as many; the others are 0, and are not stored. */
+INLINE vf load_part(const float *p, i32 count) {
+  if (count >= LANES) return load(p);
+  float some[LANES] = {0};
+  for (i32 i = 0; i < count; i++) some[i] = p[i];
+  return load(some);
+}
+INLINE void store_part(float *p, vf v, i32 count) {
+  if (count >= LANES) store(p, v);
+  else
+    for (i32 i = 0; i < count; i++) p[i] = v[i];
+}
+
+/*
+ * What comes last is done for the numbers `i` from `from` to `to`, a vector at a time; `n` of its lanes count, for load_part and
+ * store_part. It is compiled twice: in the loop n is LANES and they are a load and a store.
+ */
+#define EACH_VECTOR(i, n, from, to, ...)        \
+  do {                                          \
+    i32 i = (from);                             \
+    for (; i + LANES <= (to); i += LANES) {     \
+      const i32 n = LANES;                      \
+      __VA_ARGS__                               \
+    }                                           \
+    if (i < (to)) {                             \
+      const i32 n = (to) - i;                   \
+      __VA_ARGS__                               \
+    }                                           \
+  } while (0)
 
 /* x * y + z: one rounding where the target can, two in the plain simd128 build. Kernels name it; the compiler never contracts on its own. */
 #if defined(__wasm_relaxed_simd__)
@@ -68,10 +101,36 @@ INLINE vf madd(vf x, vf y, vf z) { return (vf)vfmaq_f32((float32x4_t)z, (float32
 INLINE vf madd(vf x, vf y, vf z) { return x * y + z; }
 #endif
 
+#if defined(__wasm__)
+INLINE vf square_root(vf x) { return __builtin_wasm_sqrt_f32x4(x); }
+#elif defined(__AVX512F__)
+INLINE vf square_root(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
+#elif defined(__AVX2__)
+INLINE vf square_root(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+#elif defined(__SSE2__)
+INLINE vf square_root(vf x) { return (vf)_mm_sqrt_ps((__m128)x); }
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+INLINE vf square_root(vf x) { return (vf)vsqrtq_f32((float32x4_t)x); }
+#else
+INLINE vf square_root(vf x) {
+  for (i32 i = 0; i < LANES; i++) x[i] = __builtin_sqrtf(x[i]);
+  return x;
+}
+#endif
+
 /* Both give x when x is not a number, so a NaN is passed on and never hidden. */
 #ifdef __wasm__
 INLINE vf at_least(vf x, vf low) { return __builtin_wasm_pmax_f32x4(x, low); }
 INLINE vf at_most(vf x, vf high) { return __builtin_wasm_pmin_f32x4(x, high); }
+#elif defined(__AVX512F__)
+INLINE vf at_least(vf x, vf low) { return (vf)_mm512_max_ps((__m512)low, (__m512)x); }
+INLINE vf at_most(vf x, vf high) { return (vf)_mm512_min_ps((__m512)high, (__m512)x); }
+#elif defined(__AVX2__)
+INLINE vf at_least(vf x, vf low) { return (vf)_mm256_max_ps((__m256)low, (__m256)x); }
+INLINE vf at_most(vf x, vf high) { return (vf)_mm256_min_ps((__m256)high, (__m256)x); }
+#elif defined(__SSE2__)
+INLINE vf at_least(vf x, vf low) { return (vf)_mm_max_ps((__m128)low, (__m128)x); }
+INLINE vf at_most(vf x, vf high) { return (vf)_mm_min_ps((__m128)high, (__m128)x); }
 #else
 INLINE vf at_least(vf x, vf low) { return choose((vi)(x < low), low, x); }
 INLINE vf at_most(vf x, vf high) { return choose((vi)(x > high), high, x); }
@@ -79,17 +138,41 @@ INLINE vf at_most(vf x, vf high) { return choose((vi)(x > high), high, x); }
 INLINE vf larger(vf x, vf y) { return at_least(x, y); }
 INLINE vf absolute(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
+/* Lanes n, n + 1, ..., round the end; with them a vector is folded half by half. */
+#if LANES == 16
+#define FROM_LANE(v, n) \
+  __builtin_shufflevector(v, v, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n + 8, n + 9, n + 10, n + 11, n + 12, n + 13, n + 14, n + 15)
+#elif LANES == 8
+#define FROM_LANE(v, n) __builtin_shufflevector(v, v, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7)
+#else
+#define FROM_LANE(v, n) __builtin_shufflevector(v, v, n, n + 1, n + 2, n + 3)
+#endif
+
+/* Four sums, of every fourth lane, in the first four. */
+INLINE vf sum_by_four(vf v) {
+#if LANES > 8
+  v += FROM_LANE(v, 8);
+#endif
+#if LANES > 4
+  v += FROM_LANE(v, 4);
+#endif
+  return v;
+}
 INLINE float sum_lanes(vf v) {
-  float s[LANES];
-  __builtin_memcpy(s, &v, sizeof v);
-  for (i32 width = LANES / 2; width > 0; width /= 2)
-    for (i32 i = 0; i < width; i++) s[i] += s[i + width];
-  return s[0];
+  v = sum_by_four(v);
+  v += FROM_LANE(v, 2);
+  v += FROM_LANE(v, 1);
+  return v[0];
 }
 INLINE float max_lanes(vf v) {
-  float m = v[0];
-  for (i32 i = 1; i < LANES; i++) m = v[i] > m ? v[i] : m;
-  return m;
+#if LANES > 8
+  v = larger(v, FROM_LANE(v, 8));
+#endif
+#if LANES > 4
+  v = larger(v, FROM_LANE(v, 4));
+#endif
+  v = larger(v, FROM_LANE(v, 2));
+  return larger(v, FROM_LANE(v, 1))[0];
 }
 
 /* Any lane of a comparison true? */

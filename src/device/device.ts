@@ -11,6 +11,7 @@
  * Letters: B batch, T time (new positions), S time including the cache, C channels, H heads, D head size, V vocabulary.
  * All numbers are fp32, row-major, last axis contiguous, unless said otherwise.
  */
+import type { TrainingKernels } from "./training-kernels.ts";
 
 export type DeviceName = "reference" | "wasm" | "native";
 
@@ -104,10 +105,10 @@ export interface AttentionSizes {
 }
 
 /**
- * The kernels. `out` is always first and may be the same buffer as an input of the same size only where said ("in place").
+ * The kernels of the forward pass; training-kernels.ts adds those of the backward pass. `out` is always first and may be the same buffer as an input of the same size only where said ("in place").
  * Every other output must not overlap its inputs.
  */
-export interface Kernels {
+export interface Kernels extends TrainingKernels {
   fill(out: DeviceBuffer, value: number): void;
   /** out[outAt ...] = x[xAt ...], length elements. */
   copy(out: DeviceBuffer, outAt: number, x: DeviceBuffer, xAt: number, length: number): void;
@@ -196,7 +197,7 @@ export interface Kernels {
 
   /** out (rows, width): each row exp(x - max) / sum. -Infinity gives exactly 0. In place. */
   softmax(out: DeviceBuffer, x: DeviceBuffer, rows: number, width: number): void;
-  /** out (rows,): -log softmax(logits)[target], natural logarithm. logits (rows, width), targets (rows,) i32. */
+  /** out (rows,): -log softmax(logits)[target], natural logarithm; 0 where the target is -1. logits (rows, width), targets (rows,) i32. */
   crossEntropy(out: DeviceBuffer, logits: DeviceBuffer, targets: DeviceBuffer, rows: number, width: number): void;
   /**
    * The `count` largest of each row, best first, ties to the lowest index: ids (rows, count) i32, values (rows, count),

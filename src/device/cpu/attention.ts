@@ -12,8 +12,14 @@ const blockFrom = 6;
 /** Queries of a block, so that a block's arrays stay on a thread's stack: few when heads are wide. */
 const blockRows = (D: number): number => (D <= 256 ? 64 : D <= 512 ? 32 : 16);
 const widestHead = 1024;
+/** Queries of a block of the backward pass, whose arrays lie in the heap. */
+const backwardRows = 64;
+/** What arrays of the backward pass may take for more chunks than threads. */
+const backwardBytes = 64 * 1024 * 1024;
 
-export function attentionKernels(core: Core): Pick<Kernels, "rope" | "append" | "attention" | "attentionScores" | "attentionMix"> {
+export function attentionKernels(
+  core: Core,
+): Pick<Kernels, "rope" | "append" | "attention" | "attentionBackward" | "attentionScores" | "attentionMix"> {
   const { heap, index, slot } = core;
 
   /** Most positions any sequence has behind it; throws when T more do not fit in `capacity`. */
@@ -108,6 +114,26 @@ export function attentionKernels(core: Core): Pick<Kernels, "rope" | "append" | 
       }
     },
 
+    attentionBackward(dQ, dK, dV, dY, q, keys, values, y, sizes) {
+      const { B, T, H, KV, D } = sizes;
+      const [length, keyLength] = [B * T * H * D, B * T * KV * D];
+      const floats = backwardFloats(T, D);
+      const most = Math.max(core.threads, Math.floor(backwardBytes / (4 * floats)));
+      const chunks = Math.min(core.chunks(5 * length * T, B * KV), most);
+      const scratch = core.scratch(4 * floats * chunks);
+      const S = prepare("attentionBackward", floatsAt(y, length), floatsAt(q, length), keys, values, sizes, 0);
+      if (S !== T) throw internal("attentionBackward: sequences must begin at position 0");
+      const { i32 } = heap;
+      i32[slot + 14] = backwardRows;
+      i32[slot + 15] = floatsAt(dQ, length);
+      i32[slot + 16] = floatsAt(dK, keyLength);
+      i32[slot + 17] = floatsAt(dV, keyLength);
+      i32[slot + 18] = floatsAt(dY, length);
+      i32[slot + 19] = scratch;
+      i32[slot + 20] = floats;
+      core.run(index.attention_backward, chunks);
+    },
+
     attentionScores(out, q, keys, sizes, S) {
       const { B, T, H, D } = sizes;
       if (S > sizes.capacity) throw internal(`attentionScores: ${S} columns, a cache of ${sizes.capacity}`);
@@ -122,4 +148,10 @@ export function attentionKernels(core: Core): Pick<Kernels, "rope" | "append" | 
       core.run(index.attention_mix, core.chunks(B * H * T * S * D, B * H * T));
     },
   };
+}
+
+/** Numbers that a chunk of kernels/attention-backward.c needs at most. */
+function backwardFloats(T: number, D: number): number {
+  const width = Math.ceil(D / 16) * 16;
+  return 2 * T * width + backwardRows * (T + 64 + 5 * width + 3) + 16;
 }

@@ -7,7 +7,7 @@ import { Heap } from "./heap.ts";
 import type { Runner } from "./runner.ts";
 
 /** KERNELS_VERSION of kernels/table.h. */
-const kernelsVersion = 1;
+const kernelsVersion = 2;
 
 /** The kernels of kernels/table.h. */
 const kernelNames = [
@@ -42,6 +42,23 @@ const kernelNames = [
   "softmax",
   "cross_entropy",
   "top",
+  "turn_panels",
+  "embed_backward",
+  "sum_rows",
+  "norm_backward",
+  "activate_backward",
+  "gate_backward",
+  "place_columns",
+  "rope_backward",
+  "cross_entropy_backward",
+  "scale",
+  "dropout",
+  "squared_error",
+  "squared_error_backward",
+  "square_sums",
+  "add_sums",
+  "adam_w",
+  "attention_backward",
 ] as const;
 
 type KernelName = (typeof kernelNames)[number];

@@ -1,34 +1,28 @@
 /**
  * Every kernel of device.ts as calls into the C kernels: writes the arguments in the order of the kernel's struct in
- * kernels/*.c, says into how many chunks to cut the work, runs it. Matrix products are products.ts's, attention is attention.ts's.
+ * kernels/*.c, says into how many chunks to cut the work, runs it. Matrix products are products.ts's, attention is attention.ts's,
+ * what only learning needs is training.ts's.
  *
  * `work` figures are rough costs in multiply-adds, only compared with the threshold for waking threads.
  */
 import { internal } from "../../base/errors.ts";
-import type { DeviceBuffer, Kernels } from "../device.ts";
+import type { Kernels } from "../device.ts";
 import { attentionKernels } from "./attention.ts";
 import type { Core } from "./core.ts";
-import { floatsAt, integersAt, matrixAt } from "./memory.ts";
+import { floatsAt, indicesAt, integersAt, matrixAt } from "./memory.ts";
 import { activationNumbers, productKernels } from "./products.ts";
 import { unpackSmallRows } from "./small-weights.ts";
+import { trainingKernels } from "./training.ts";
 
 const exponential = 8; // an exp costs about as much as so many multiply-adds
 
 export function cpuKernels(core: Core): Kernels {
   const { heap, index, slot } = core;
 
-  /** Rows of an i32 buffer that must all be in [0, limit): they become addresses. */
-  const checkIndices = (what: string, buffer: DeviceBuffer, count: number, limit: number): number => {
-    const at = integersAt(buffer, count);
-    const { i32 } = heap;
-    for (let i = 0, word = at / 4; i < count; i++, word++)
-      if (i32[word] < 0 || i32[word] >= limit) throw internal(`${what} ${i32[word]} is not among the ${limit} there are`);
-    return at;
-  };
-
   return {
     ...productKernels(core),
     ...attentionKernels(core),
+    ...trainingKernels(core),
 
     fill(out, value) {
       const at = out.dtype === "f32" ? floatsAt(out, 0) : integersAt(out, 0);
@@ -54,7 +48,7 @@ export function cpuKernels(core: Core): Kernels {
 
     embed(out, table, ids, rows) {
       const outAt = floatsAt(out, rows * table.inputs);
-      const idsAt = checkIndices("embed: id", ids, rows, table.outputs);
+      const idsAt = indicesAt(heap, "embed: id", ids, rows, 0, table.outputs);
       if (table.format !== "f32") {
         unpackSmallRows(core, outAt, matrixAt(table), table.format, table.inputs, idsAt, 0, rows);
         return;
@@ -72,7 +66,7 @@ export function cpuKernels(core: Core): Kernels {
       const { i32 } = heap;
       i32[slot] = floatsAt(out, rows * width);
       i32[slot + 1] = floatsAt(x, 0);
-      i32[slot + 2] = checkIndices("gatherRows: row", indices, rows, Math.floor(x.length / width));
+      i32[slot + 2] = indicesAt(heap, "gatherRows: row", indices, rows, 0, Math.floor(x.length / width));
       i32[slot + 3] = rows;
       i32[slot + 4] = width;
       core.run(index.gather_rows, core.chunks(rows * width, rows));
@@ -155,7 +149,7 @@ export function cpuKernels(core: Core): Kernels {
       const { i32 } = heap;
       i32[slot] = floatsAt(out, rows);
       i32[slot + 1] = floatsAt(logits, rows * width);
-      i32[slot + 2] = checkIndices("crossEntropy: target", targets, rows, width);
+      i32[slot + 2] = indicesAt(heap, "crossEntropy: target", targets, rows, -1, width);
       i32[slot + 3] = rows;
       i32[slot + 4] = width;
       core.run(index.cross_entropy, core.chunks(exponential * rows * width, rows));

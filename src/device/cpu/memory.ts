@@ -4,6 +4,7 @@
  */
 import { internal } from "../../base/errors.ts";
 import type { DeviceBuffer, Matrix, MatrixFormat } from "../device.ts";
+import type { Weights } from "../training-kernels.ts";
 import type { Heap } from "./heap.ts";
 import { smallBytes } from "./small-weights.ts";
 
@@ -85,6 +86,15 @@ export function integersAt(buffer: DeviceBuffer, length: number): number {
   return address(buffer, "i32", length);
 }
 
+/** The address of an i32 buffer whose first `count` numbers must all be from `least` up to, not including, `limit`: they become addresses. */
+export function indicesAt(heap: Heap, what: string, buffer: DeviceBuffer, count: number, least: number, limit: number): number {
+  const at = integersAt(buffer, count);
+  const { i32 } = heap;
+  for (let i = 0, word = at / 4; i < count; i++, word++)
+    if (i32[word] < least || i32[word] >= limit) throw internal(`${what} ${i32[word]} is not among the ${limit} there are`);
+  return at;
+}
+
 function address(buffer: DeviceBuffer, dtype: "f32" | "i32", length: number): number {
   if (buffer instanceof CpuBuffer && buffer.at !== 0 && buffer.dtype === dtype && length <= buffer.length && length >= 0) return buffer.at;
   throw internal(misuse(buffer, dtype, length));
@@ -101,4 +111,16 @@ export function matrixAt(matrix: Matrix): number {
   if (!(matrix instanceof CpuMatrix)) throw internal("a matrix of another device");
   if (matrix.at === 0) throw internal("a freed matrix was used");
   return matrix.at;
+}
+
+/** Numbers of something learned, as they lie in the heap: of an f32 matrix with the padding of its panels, which is 0. */
+export function numbersOf(weights: Weights): number {
+  return "dtype" in weights ? weights.length : weights.byteLength / 4;
+}
+
+/** The address of something learned: an f32 buffer or matrix. */
+export function learnedAt(weights: Weights): number {
+  if ("dtype" in weights) return floatsAt(weights, 0);
+  if (weights.format !== "f32") throw internal(`a matrix of ${weights.format} where one that learns was expected`);
+  return matrixAt(weights);
 }

@@ -1,11 +1,11 @@
 /**
- * Matrix products on the C kernels of kernels/linear.c: pack the left side into tiles, use or make the right side's panels,
- * multiply. Also fills matrices and reads them back, since panels are theirs alone.
+ * Matrix products on the C kernels of kernels/linear.c, forward and backward: pack the left side into tiles, use or make the right
+ * side's panels, multiply. Also fills matrices and reads them back, since panels are theirs alone.
  */
 import type { Activation, Kernels, Matrix, MatrixBlock, MatrixFormat } from "../device.ts";
 import { blockLength } from "../matrix-format.ts";
 import type { Core } from "./core.ts";
-import { floatsAt, matrixAt, panelBytes } from "./memory.ts";
+import { floatsAt, learnedAt, matrixAt, panelBytes } from "./memory.ts";
 import { quantisedRowBytes, quantiseRows, unpackSmallRows, writeSmallBlock } from "./small-weights.ts";
 
 /** As kernels/functions.h numbers them; 0 is none. */
@@ -17,24 +17,35 @@ const rowsOfTile = 16;
 /** A chunk of a product should not be smaller, or packing and starting it shows: rows, panels. */
 const leastRows = 48;
 const leastPanels = 2;
+/**
+ * Products of many rows go in slabs, so that what is packed is still in the caches when it is multiplied, and takes little memory.
+ * Backward sums run over the slabs in order, so their depth is the same for any number of threads. Rows and outputs at a time, per thread.
+ */
+const slabDepth = 512;
+const slabRows = 256;
+const slabOutputs = 1024;
 /** Numbers moved through the heap at a time while a matrix is written or read. */
 const stagingNumbers = 1 << 20;
 
-export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
+export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul" | "linearBackwardInput" | "linearBackwardWeights"> {
   const { heap, index, slot } = core;
+  const rowsAtOnce = slabRows * Math.max(2, core.threads);
+  const outputsAtOnce = slabOutputs * Math.max(2, core.threads);
 
-  /** Packs x, (rows, depth) or with `turned` (depth, rows), into tiles at `to`. */
-  const packRows = (to: number, x: number, rows: number, depth: number, turned: boolean): void => {
+  /** Packs x, (rows, depth) or with `turned` (depth, rows), into tiles at `to`. Its rows lie `stride` numbers apart. */
+  const packRows = (to: number, x: number, rows: number, depth: number, stride: number, turned: boolean): void => {
     const { i32 } = heap;
     i32[slot] = to;
     i32[slot + 1] = x;
     i32[slot + 2] = rows;
     i32[slot + 3] = depth;
+    i32[slot + 4] = stride;
     core.run(turned ? index.pack_columns : index.pack_rows, core.chunks(rows * depth * 2, rows >>> 3));
   };
 
   const gemmOf: Readonly<Record<MatrixFormat, number>> = { f32: index.gemm, f16: index.gemm_half, int8: index.gemm_int8, int4: index.gemm_int4 };
 
+  /** Where `out` lies in panels its rows are `rowStride` numbers apart and its panels `panelStride`. */
   const multiply = (
     kernel: number,
     out: number,
@@ -46,6 +57,8 @@ export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
     rows: number,
     outputs: number,
     inputs: number,
+    rowStride = outputs,
+    panelStride = panel,
   ): void => {
     let rowParts = 1;
     let panelParts = 1;
@@ -69,6 +82,8 @@ export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
     i32[slot + 8] = inputs;
     i32[slot + 9] = rowParts;
     i32[slot + 10] = panelParts;
+    i32[slot + 11] = rowStride;
+    i32[slot + 12] = panelStride;
     core.run(kernel, rowParts * panelParts);
   };
 
@@ -80,15 +95,22 @@ export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
       const xAt = floatsAt(x, rows * inputs);
       const biasAt = bias === null ? 0 : floatsAt(bias, outputs);
       const residualAt = residual === null ? 0 : floatsAt(residual, rows * outputs);
-      let tiles = xAt; // one row is its own tile
+      const gemm = gemmOf[format];
       if (format === "int8" || format === "int4") {
-        tiles = core.scratch(quantisedRowBytes(rows, inputs));
+        const tiles = core.scratch(quantisedRowBytes(rows, inputs));
         quantiseRows(core, tiles, xAt, rows, inputs, format);
-      } else if (rows > 1) {
-        tiles = core.scratch((rows + rowsOfTile) * inputs * 4);
-        packRows(tiles, xAt, rows, inputs, false);
+        multiply(gemm, outAt, tiles, panels, biasAt, residualAt, activation, rows, outputs, inputs);
+      } else if (rows === 1) {
+        multiply(gemm, outAt, xAt, panels, biasAt, residualAt, activation, rows, outputs, inputs); // one row is its own tile
+      } else {
+        const tiles = core.scratch((Math.min(rowsAtOnce, rows) + rowsOfTile) * inputs * 4);
+        for (let row = 0; row < rows; row += rowsAtOnce) {
+          const count = Math.min(rowsAtOnce, rows - row);
+          const at = 4 * row * outputs;
+          packRows(tiles, xAt + 4 * row * inputs, count, inputs, inputs, false);
+          multiply(gemm, outAt + at, tiles, panels, biasAt, residual === null ? 0 : residualAt + at, activation, count, outputs, inputs);
+        }
       }
-      multiply(gemmOf[format], outAt, tiles, panels, biasAt, residualAt, activation, rows, outputs, inputs);
     },
 
     matmul(out, a, b, M, N, K, transposeA, transposeB, accumulate) {
@@ -98,7 +120,7 @@ export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
       const tileBytes = (M + rowsOfTile) * K * 4;
       const scratch = core.scratch(tileBytes + panelBytes(N, K) + 64);
       const panels = Math.ceil((scratch + tileBytes) / 64) * 64;
-      packRows(scratch, aAt, M, K, transposeA);
+      packRows(scratch, aAt, M, K, transposeA ? M : K, transposeA);
       writeBlock(core, panels, K, bAt, transposeB ? K : N, {
         output: 0,
         outputs: N,
@@ -108,7 +130,60 @@ export function productKernels(core: Core): Pick<Kernels, "linear" | "matmul"> {
       });
       multiply(index.gemm, outAt, scratch, panels, 0, accumulate ? outAt : 0, null, M, N, K);
     },
+
+    linearBackwardInput(dX, dY, weights, rows) {
+      const { outputs, inputs } = weights;
+      const W = learnedAt(weights);
+      const dXAt = floatsAt(dX, rows * inputs);
+      const dYAt = floatsAt(dY, rows * outputs);
+      const deepest = Math.min(slabDepth, outputs);
+      const panels = core.scratch(panelBytes(inputs, deepest) + (Math.min(rowsAtOnce, rows) + rowsOfTile) * deepest * 4);
+      const tiles = panels + panelBytes(inputs, deepest);
+      for (let output = 0; output < outputs; output += slabDepth) {
+        const depth = Math.min(slabDepth, outputs - output);
+        turnPanels(core, panels, W, inputs, output, depth);
+        for (let row = 0; row < rows; row += rowsAtOnce) {
+          const count = Math.min(rowsAtOnce, rows - row);
+          const out = dXAt + 4 * row * inputs;
+          packRows(tiles, dYAt + 4 * (row * outputs + output), count, depth, outputs, false);
+          multiply(index.gemm, out, tiles, panels, 0, output > 0 ? out : 0, null, count, inputs, depth);
+        }
+      }
+    },
+
+    linearBackwardWeights(dW, dY, x, rows) {
+      const { outputs, inputs } = dW;
+      const dWAt = learnedAt(dW);
+      const dYAt = floatsAt(dY, rows * outputs);
+      const xAt = floatsAt(x, rows * inputs);
+      const deepest = Math.min(slabDepth, rows);
+      const panels = core.scratch(panelBytes(Math.min(outputsAtOnce, outputs), deepest) + (inputs + rowsOfTile) * deepest * 4);
+      const tiles = panels + panelBytes(Math.min(outputsAtOnce, outputs), deepest);
+      for (let row = 0; row < rows; row += slabDepth) {
+        const depth = Math.min(slabDepth, rows - row);
+        packRows(tiles, xAt + 4 * row * inputs, inputs, depth, inputs, true);
+        for (let output = 0; output < outputs; output += outputsAtOnce) {
+          const count = Math.min(outputsAtOnce, outputs - output);
+          const out = dWAt + 4 * output * inputs;
+          const block = { output: 0, outputs: count, input: 0, inputs: depth, order: "inputs-first" } as const;
+          writeBlock(core, panels, depth, dYAt + 4 * (row * outputs + output), outputs, block);
+          multiply(index.gemm, out, tiles, panels, 0, out, null, inputs, count, depth, panel, panel * inputs);
+        }
+      }
+    },
   };
+}
+
+/** Panels of W^T at `to`, of the rows `output` to `output + outputs` of the W at `matrix`. */
+function turnPanels(core: Core, to: number, matrix: number, inputs: number, output: number, outputs: number): void {
+  const { heap, index, slot } = core;
+  const { i32 } = heap;
+  i32[slot] = to;
+  i32[slot + 1] = matrix;
+  i32[slot + 2] = inputs;
+  i32[slot + 3] = output;
+  i32[slot + 4] = outputs;
+  core.run(index.turn_panels, core.chunks(2 * inputs * outputs, Math.ceil(inputs / panel)));
 }
 
 /** Packs a block that lies at `from`, its rows `stride` numbers apart, into the panels at `matrix`. */

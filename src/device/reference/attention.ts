@@ -1,28 +1,20 @@
 /**
  * The living definition of the attention kernels: rotary positions, the key/value cache, and attention itself
- * in one call or in three steps (scores, softmax in kernels.ts, mix).
+ * in one call or in three steps (scores, softmax in kernels.ts, mix); and the way back through the rotary positions and attention.
  */
 import { internal } from "../../base/errors.ts";
 import type { AttentionSizes, Kernels } from "../device.ts";
 import { floats, integers } from "./memory.ts";
 
-export const attentionKernels: Pick<Kernels, "rope" | "append" | "attention" | "attentionScores" | "attentionMix"> = {
+export type AttentionKernel = "rope" | "ropeBackward" | "append" | "attention" | "attentionBackward" | "attentionScores" | "attentionMix";
+
+export const attentionKernels: Pick<Kernels, AttentionKernel> = {
   rope(out, x, tables, past, B, T, heads, D, rotary) {
-    const [o, a, table, start] = [floats(out), floats(x), floats(tables), integers(past)];
-    const half = rotary / 2;
-    for (let b = 0; b < B; b++)
-      for (let t = 0; t < T; t++)
-        for (let h = 0; h < heads; h++) {
-          const outBTH = ((b * T + t) * heads + h) * D;
-          const turn = (start[b] + t) * rotary;
-          for (let i = 0; i < half; i++) {
-            const [cos, sin] = [table[turn + i], table[turn + half + i]];
-            const [first, second] = [a[outBTH + i], a[outBTH + half + i]];
-            o[outBTH + i] = first * cos - second * sin;
-            o[outBTH + half + i] = second * cos + first * sin;
-          }
-          for (let i = rotary; i < D; i++) o[outBTH + i] = a[outBTH + i];
-        }
+    turn(floats(out), floats(x), floats(tables), integers(past), B, T, heads, D, rotary, 1);
+  },
+  /** A rotation's transpose is its inverse: the same angle, the other way. */
+  ropeBackward(dX, dY, tables, past, B, T, heads, D, rotary) {
+    turn(floats(dX), floats(dY), floats(tables), integers(past), B, T, heads, D, rotary, -1);
   },
 
   append(cache, x, past, B, T, heads, D, capacity) {
@@ -59,6 +51,42 @@ export const attentionKernels: Pick<Kernels, "rope" | "append" | "attention" | "
     });
   },
 
+  attentionBackward(dQ, dK, dV, dY, q, keys, values, y, sizes) {
+    const [dq, dk, dv, dy, Q, K, V, Y] = [dQ, dK, dV, dY, q, keys, values, y].map(floats);
+    const { B, T, H, KV, D, scale } = sizes;
+    const past = integers(sizes.past).subarray(0, B);
+    if (past.some((positions) => positions > 0)) throw internal(`attentionBackward: ${past.join(", ")} positions are cached, none was expected`);
+    const [keyTotals, valueTotals] = [new Float64Array(B * T * KV * D), new Float64Array(B * T * KV * D)];
+    eachQuery(sizes, (b, h, t, from, to, keysBH) => {
+      const qBTH = ((b * T + t) * H + h) * D;
+      const keyHead = Math.floor((h * KV) / H);
+
+      // pass 1: the pattern again, softmax of the scores
+      const scores: number[] = [];
+      for (let s = from; s < to; s++) scores.push(dot(Q, qBTH, K, keysBH + s * D, D) * scale);
+      const max = Math.max(...scores);
+      const weights = scores.map((score) => Math.exp(score - max));
+      const total = weights.reduce((a, b) => a + b);
+
+      // pass 2: through softmax, dScore = p (dP - sum of p dP), where dP = dY.v and that sum is dY.y; then to query, key and value
+      const mean = dot(dy, qBTH, Y, qBTH, D);
+      const dQuery = new Float64Array(D);
+      for (let s = from; s < to; s++) {
+        const p = weights[s - from] / total;
+        const dScore = p * (dot(dy, qBTH, V, keysBH + s * D, D) - mean) * scale;
+        const newBSH = ((b * T + s) * KV + keyHead) * D; // where a new key or value lies before it is appended
+        for (let i = 0; i < D; i++) {
+          dQuery[i] += dScore * K[keysBH + s * D + i];
+          keyTotals[newBSH + i] += dScore * Q[qBTH + i];
+          valueTotals[newBSH + i] += p * dy[qBTH + i];
+        }
+      }
+      dq.set(dQuery, qBTH);
+    });
+    dk.set(keyTotals);
+    dv.set(valueTotals);
+  },
+
   attentionScores(out, q, keys, sizes, S) {
     const [o, Q, K] = [floats(out), floats(q), floats(keys)];
     const { H, T, D } = sizes;
@@ -83,6 +111,35 @@ export const attentionKernels: Pick<Kernels, "rope" | "append" | "attention" | "
     });
   },
 };
+
+/** Turns pair i of each head by its position's angle (direction 1) or back (-1); what is beyond the `rotary` first numbers stays. */
+function turn(
+  out: Float32Array,
+  x: Float32Array,
+  tables: Float32Array,
+  past: Int32Array,
+  B: number,
+  T: number,
+  heads: number,
+  D: number,
+  rotary: number,
+  direction: 1 | -1,
+): void {
+  const half = rotary / 2;
+  for (let b = 0; b < B; b++)
+    for (let t = 0; t < T; t++)
+      for (let h = 0; h < heads; h++) {
+        const outBTH = ((b * T + t) * heads + h) * D;
+        const tableT = (past[b] + t) * rotary;
+        for (let i = 0; i < half; i++) {
+          const [cos, sin] = [tables[tableT + i], direction * tables[tableT + half + i]];
+          const [first, second] = [x[outBTH + i], x[outBTH + half + i]];
+          out[outBTH + i] = first * cos - second * sin;
+          out[outBTH + half + i] = second * cos + first * sin;
+        }
+        for (let i = rotary; i < D; i++) out[outBTH + i] = x[outBTH + i];
+      }
+}
 
 /** Visits every query head of every new position, with the range of positions it sees and where its key head's cache begins. */
 function eachQuery(sizes: AttentionSizes, visit: (b: number, h: number, t: number, from: number, to: number, keysBH: number) => void): void {

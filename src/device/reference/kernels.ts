@@ -1,14 +1,14 @@
 /**
- * The living definition of every kernel but attention's (attention.ts): sums in fp64, rounded to fp32 when stored.
- * Short and obvious on purpose; speed is the business of other devices.
+ * The living definition of every forward kernel but attention's (attention.ts): sums in fp64, rounded to fp32 when stored.
+ * What learning needs is in training.ts. Short and obvious on purpose; speed is the business of other devices.
  */
-import { internal } from "../../base/errors.ts";
-import type { Activation, Kernels } from "../device.ts";
-import { floats, integers, rowsOf } from "./memory.ts";
+import type { Kernels } from "../device.ts";
+import type { TrainingKernels } from "../training-kernels.ts";
+import { activations } from "./activations.ts";
+import type { AttentionKernel } from "./attention.ts";
+import { floats, indices, integers, rowsOf } from "./memory.ts";
 
-type AttentionKernel = "rope" | "append" | "attention" | "attentionScores" | "attentionMix";
-
-export const kernels: Omit<Kernels, AttentionKernel> = {
+export const kernels: Omit<Kernels, AttentionKernel | keyof TrainingKernels> = {
   fill(out, value) {
     floats(out).fill(value);
   },
@@ -18,11 +18,8 @@ export const kernels: Omit<Kernels, AttentionKernel> = {
   },
 
   embed(out, table, ids, rows) {
-    const [o, W, id, width] = [floats(out), rowsOf(table), integers(ids), table.inputs];
-    for (let r = 0; r < rows; r++) {
-      if (id[r] < 0 || id[r] >= table.outputs) throw internal(`embed: id ${id[r]} of a table of ${table.outputs}`);
-      for (let c = 0; c < width; c++) o[r * width + c] = W[id[r] * width + c];
-    }
+    const [o, W, id, width] = [floats(out), rowsOf(table), indices("embed: id", ids, rows, 0, table.outputs), table.inputs];
+    for (let r = 0; r < rows; r++) for (let c = 0; c < width; c++) o[r * width + c] = W[id[r] * width + c];
   },
 
   gatherRows(out, x, indices, rows, width) {
@@ -104,8 +101,8 @@ export const kernels: Omit<Kernels, AttentionKernel> = {
   },
 
   crossEntropy(out, logits, targets, rows, width) {
-    const [o, a, target] = [floats(out), floats(logits), integers(targets)];
-    for (let r = 0; r < rows; r++) o[r] = logSumExp(a.subarray(r * width, (r + 1) * width)) - a[r * width + target[r]];
+    const [o, a, target] = [floats(out), floats(logits), indices("crossEntropy: target", targets, rows, -1, width)];
+    for (let r = 0; r < rows; r++) o[r] = target[r] === -1 ? 0 : logSumExp(a.subarray(r * width, (r + 1) * width)) - a[r * width + target[r]];
   },
 
   top(ids, values, logSumExps, x, rows, width, count) {
@@ -121,24 +118,6 @@ export const kernels: Omit<Kernels, AttentionKernel> = {
     }
   },
 };
-
-const activations: Readonly<Record<Activation, (x: number) => number>> = {
-  gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)), // Hendrycks and Gimpel 2016
-  gelu_new: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-  silu: (x) => x / (1 + Math.exp(-x)),
-  relu: (x) => Math.max(x, 0),
-};
-
-/** erf(x) = 2/sqrt(pi) exp(-x^2) sum of 2^n x^(2n+1) / (1 3 5 ... (2n+1)), whose terms all have one sign. */
-function erf(x: number): number {
-  if (Math.abs(x) > 6) return Math.sign(x); // 1 - erf(6) < 1e-16
-  let [term, total] = [x, x];
-  for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(total); n++) {
-    term *= (2 * x * x) / (2 * n + 1);
-    total += term;
-  }
-  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * total;
-}
 
 function logSumExp(row: Float32Array): number {
   const max = greatest(row);

@@ -3,6 +3,7 @@
  */
 import { internal, VitrineError } from "../../base/errors.ts";
 import type { DeviceBuffer, Matrix, MatrixFormat } from "../device.ts";
+import type { Weights } from "../training-kernels.ts";
 
 export class ReferenceBuffer implements DeviceBuffer {
   readonly dtype: "f32" | "i32";
@@ -71,9 +72,23 @@ export function integers(buffer: DeviceBuffer): Int32Array {
   return buffer.data;
 }
 
+/** The first `count` numbers of an i32 buffer, which must all lie from `least` to below `limit`. */
+export function indices(what: string, buffer: DeviceBuffer, count: number, least: number, limit: number): Int32Array {
+  const found = integers(buffer).subarray(0, count);
+  for (const index of found) if (index < least || index >= limit) throw internal(`${what} ${index} is not among the ${limit} there are`);
+  return found;
+}
+
 /** The rows of a matrix, (outputs, inputs). */
 export function rowsOf(matrix: Matrix): Float32Array {
   if (!(matrix instanceof ReferenceMatrix)) throw internal("a matrix of another device");
   if (matrix.rows === undefined) throw internal("a freed matrix was used");
   return matrix.rows;
+}
+
+/** The numbers of something that is learned, or of its gradient: a buffer, or a matrix of f32. */
+export function learned(weights: Weights): Float32Array {
+  if (!(weights instanceof ReferenceMatrix)) return floats(weights as DeviceBuffer);
+  if (weights.format !== "f32") throw internal(`learning needs weights of f32, ${weights.format} came`);
+  return rowsOf(weights);
 }

@@ -1,6 +1,6 @@
 /**
  * The reference device: plain TypeScript over plain arrays, in this thread. Never optimised, because it is read:
- * the kernels (kernels.ts, attention.ts) are the living definition of what every other device computes.
+ * the kernels (kernels.ts, attention.ts, training.ts) are the living definition of what every other device computes.
  */
 import { internal } from "../../base/errors.ts";
 import type { Device } from "../device.ts";
@@ -9,6 +9,7 @@ import { attentionKernels } from "./attention.ts";
 import { kernels } from "./kernels.ts";
 import { floats, integers, ReferenceBuffer, ReferenceMatrix, rowsOf } from "./memory.ts";
 import { rounded } from "./rounding.ts";
+import { trainingKernels } from "./training.ts";
 
 /** A device that computes in fp64 and stores fp32: slow, obvious, right. */
 export function openReference(): Device {
@@ -19,7 +20,7 @@ export function openReference(): Device {
     name: "reference",
     summary: "reference, plain TypeScript, 1 thread",
     threads: 1,
-    kernels: { ...kernels, ...attentionKernels },
+    kernels: { ...kernels, ...attentionKernels, ...trainingKernels },
 
     allocate(dtype, length) {
       const buffer = new ReferenceBuffer(dtype, length, buffers);
