@@ -4,7 +4,8 @@
  * Which ids may be chosen at all (top-k and the like) is sampling.ts; picking out the best ids is select.ts.
  */
 import { VitrineError } from "../base/errors.ts";
-import { bestIds, rankOf } from "./select.ts";
+import { exponential } from "./exponential.ts";
+import { bestIds, groupSize, rankOf } from "./select.ts";
 
 export interface Candidate {
   readonly id: number;
@@ -75,6 +76,7 @@ const blockSize = 256;
 class Softmax implements CompleteDistribution {
   readonly #raw: Float32Array;
   readonly #inverse: number;
+  readonly #maxima: Float32Array;
   readonly #max: number;
   #blocks: Float64Array | undefined;
   #total = 0;
@@ -84,7 +86,8 @@ class Softmax implements CompleteDistribution {
   constructor(logits: Float32Array, temperature: number) {
     this.#raw = logits;
     this.#inverse = inverse(temperature);
-    this.#max = largest(logits);
+    this.#maxima = groupMaxima(logits);
+    this.#max = largest(logits, this.#maxima);
   }
 
   get logits(): Float32Array {
@@ -107,12 +110,14 @@ class Softmax implements CompleteDistribution {
   }
 
   top(n: number): Candidate[] {
-    if (this.#best.length < Math.min(n, this.#raw.length)) this.#best = bestIds(this.#raw, n);
-    return Array.from(this.#best.subarray(0, Math.max(0, n)), (id) => ({
-      id,
-      logit: this.#raw[id] * this.#inverse,
-      probability: this.probability(id),
-    }));
+    if (this.#best.length < Math.min(n, this.#raw.length)) this.#best = bestIds(this.#raw, n, this.#maxima);
+    const total = this.#sum();
+    const candidates: Candidate[] = [];
+    for (let at = 0; at < n && at < this.#best.length; at++) {
+      const id = this.#best[at];
+      candidates.push({ id, logit: this.#raw[id] * this.#inverse, probability: this.#weight(id) / total });
+    }
+    return candidates;
   }
 
   rest(n: number): number {
@@ -155,7 +160,7 @@ class Softmax implements CompleteDistribution {
   }
 
   #weight(id: number): number {
-    return Math.exp((this.#raw[id] - this.#max) * this.#inverse);
+    return exponential((this.#raw[id] - this.#max) * this.#inverse);
   }
 
   /** The one pass over V exponentials. */
@@ -168,7 +173,7 @@ class Softmax implements CompleteDistribution {
     for (let block = 0; block < blocks.length; block++) {
       const end = Math.min((block + 1) * blockSize, raw.length);
       let sum = 0;
-      for (let id = block * blockSize; id < end; id++) sum += Math.exp((raw[id] - max) * inverse);
+      for (let id = block * blockSize; id < end; id++) sum += exponential((raw[id] - max) * inverse);
       blocks[block] = sum;
       this.#total += sum;
     }
@@ -196,7 +201,7 @@ class Truncated implements CompleteDistribution {
     this.#weights = new Float64Array(ids.length);
     let total = 0;
     for (let at = 0; at < ids.length; at++) {
-      this.#weights[at] = Math.exp((logits[ids[at]] - max) * this.#inverse);
+      this.#weights[at] = exponential((logits[ids[at]] - max) * this.#inverse);
       total += this.#weights[at];
     }
     this.#total = total;
@@ -232,11 +237,10 @@ class Truncated implements CompleteDistribution {
   }
 
   top(n: number): Candidate[] {
-    return Array.from(this.#ids.subarray(0, Math.max(0, n)), (id, at) => ({
-      id,
-      logit: this.#logit(id),
-      probability: this.#weights[at] / this.#total,
-    }));
+    const candidates: Candidate[] = [];
+    for (let at = 0; at < n && at < this.#ids.length; at++)
+      candidates.push({ id: this.#ids[at], logit: this.#logit(this.#ids[at]), probability: this.#weights[at] / this.#total });
+    return candidates;
   }
 
   rest(n: number): number {
@@ -283,13 +287,27 @@ function checkedId(id: number, V: number): number {
 }
 
 /** The largest logit, after looking at every one of them. */
-function largest(logits: Float32Array): number {
-  let max = -Infinity;
-  for (let id = 0; id < logits.length; id++) {
-    const logit = logits[id];
-    if (logit > max) max = logit;
-    else if (logit !== logit) throw badLogit(id, logit);
+/** The largest logit of every group, for bestIds. Throws VitrineError for NaN. */
+function groupMaxima(logits: Float32Array): Float32Array {
+  const size = groupSize(logits.length);
+  const maxima = new Float32Array(Math.ceil(logits.length / size));
+  for (let group = 0; group < maxima.length; group++) {
+    const end = Math.min((group + 1) * size, logits.length);
+    let max = -Infinity;
+    for (let id = group * size; id < end; id++) {
+      const logit = logits[id];
+      if (logit > max) max = logit;
+      else if (logit !== logit) throw badLogit(id, logit);
+    }
+    maxima[group] = max;
   }
+  return maxima;
+}
+
+/** Throws VitrineError for +Infinity and when nothing is left. */
+function largest(logits: Float32Array, maxima: Float32Array): number {
+  let max = -Infinity;
+  for (let group = 0; group < maxima.length; group++) if (maxima[group] > max) max = maxima[group];
   if (max === Infinity) throw badLogit(logits.indexOf(Infinity), Infinity);
   if (max === -Infinity) throw nothingLeft(logits.length);
   return max;

@@ -6,7 +6,7 @@
 import type { KeyValueCache } from "../model/kv-cache.ts";
 import type { LanguageModel } from "../model/model.ts";
 import type { StreamDecoder, Tokenizer } from "../tokenizer/tokenizer.ts";
-import { breather } from "./breath.ts";
+import { breather } from "../base/breath.ts";
 import { distributionOf } from "./distribution.ts";
 import type { ScoredStep, Step } from "./step.ts";
 import { checkIds, chunkSize, contextOf } from "./window.ts";

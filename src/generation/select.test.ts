@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { argmax, bestIds, rankOf } from "./select.ts";
+import { argmax, bestIds, groupSize, rankOf } from "./select.ts";
 
 /** The definition: a stable sort of all ids by falling logit. */
 function sorted(logits: Float32Array): number[] {
@@ -19,6 +19,20 @@ describe("the best of many logits", () => {
         expect(Array.from(bestIds(logits, n))).toEqual(sorted(finite).slice(0, n));
       }),
       { numRuns: 2000 },
+    );
+  });
+
+  test("are the same when the best of every group is known", () => {
+    fc.assert(
+      fc.property(someLogits, fc.integer({ min: 1, max: 60 }), fc.nat(90), (some, times, n) => {
+        const logits = Float32Array.from({ length: some.length * times }, (_, id) => some[(id * 7) % some.length]); // many ties, thousands of ids
+        const size = groupSize(logits.length);
+        const maxima = Float32Array.from({ length: Math.ceil(logits.length / size) }, (_, group) =>
+          Math.max(...logits.subarray(group * size, (group + 1) * size)),
+        );
+        expect(bestIds(logits, n, maxima)).toEqual(bestIds(logits, n));
+      }),
+      { numRuns: 500 },
     );
   });
 

@@ -6,7 +6,7 @@
 import { VitrineError } from "../base/errors.ts";
 import type { KeyValueCache } from "../model/kv-cache.ts";
 import type { LanguageModel } from "../model/model.ts";
-import { breather } from "./breath.ts";
+import { breather } from "../base/breath.ts";
 
 /** Positions per forward pass while reading: enough to keep the matrix kernels busy, little enough to stop within a moment. */
 export const chunkSize = 256;

@@ -4,7 +4,6 @@
  */
 import { activate } from "../tensor/ops/activate.ts";
 import { add } from "../tensor/ops/add.ts";
-import { linear } from "../tensor/ops/linear.ts";
 import { layerNorm } from "../tensor/ops/norm.ts";
 import { columns, embed } from "../tensor/ops/select.ts";
 import { tensorScope } from "../tensor/scope.ts";
@@ -13,7 +12,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { Matrix } from "../device/device.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Family } from "./family.ts";
-import { attend, unembed, writeBack } from "./layers.ts";
+import { attend, project, throughBlocks, unembed, writeBack } from "./layers.ts";
 import { inputsFirst, outputsFirst, vector } from "./parameters.ts";
 import type { Parameter } from "./parameters.ts";
 import { positionIds } from "./pass.ts";
@@ -26,13 +25,9 @@ function forward(pass: Pass, weights: ModelWeights, scope: TensorScope): Tensor 
   // Embedding, and positions: what each token is, plus where it stands. (B, T, C)
   const what = tap.hear("hook_embed", embed(weights.embedding, pass.ids));
   const where = tap.hear("hook_pos_embed", embed(weights.positions as Matrix, positionIds(pass)));
-  let x = add(what, where);
+  const start = pass.drop(add(what, where), "embedding");
 
-  for (let layer = 0; layer < config.layers; layer++) {
-    const next = block(pass, layer, weights.blocks[layer], x);
-    if (next !== x) scope.release(x);
-    x = next;
-  }
+  const x = throughBlocks(pass, weights, scope, start, (layer, own, stream) => block(pass, layer, own, stream));
 
   // Unembedding: what could come next. (B, T, V) or (B, V)
   const { weight, bias } = weights.finalNorm;
@@ -52,19 +47,19 @@ function block(pass: Pass, layer: number, weights: BlockWeights, stream: Tensor)
   const calm = tap.hear("ln1.hook_normalized", layerNorm(x, norm1.weight, norm1.bias, normEpsilon));
 
   // Attention: each position asks (q), offers (k), and tells (v)
-  const asked = linear(calm, qkv.matrix, qkv.bias); // (B, T, 3 C)
+  const asked = project(calm, qkv); // (B, T, 3 C)
   const q = tap.hear("attn.hook_q", columns(asked, 0, C, [B, T, H, D]));
   const k = tap.hear("attn.hook_k", columns(asked, C, C, [B, T, H, D]));
   const v = tap.hear("attn.hook_v", columns(asked, 2 * C, C, [B, T, H, D]));
   const z = attend(pass, tap, layer, q, k, v);
-  x = tap.hear("hook_resid_mid", writeBack(tap, "hook_attn_out", z, weights.output, x));
+  x = tap.hear("hook_resid_mid", writeBack(pass, tap, "hook_attn_out", { layer, part: "attention" }, z, weights.output, x));
 
   // MLP: N neurons, each a question to the vector
   const calmer = tap.hear("ln2.hook_normalized", layerNorm(x, norm2.weight, norm2.bias, normEpsilon));
   const neurons = tap.wants("mlp.hook_pre")
-    ? activate(tap.hear("mlp.hook_pre", linear(calmer, up.matrix, up.bias)), config.activation)
-    : linear(calmer, up.matrix, up.bias, config.activation);
-  x = writeBack(tap, "hook_mlp_out", tap.hear("mlp.hook_post", neurons), weights.down, x);
+    ? activate(tap.hear("mlp.hook_pre", project(calmer, up)), config.activation)
+    : project(calmer, up, config.activation);
+  x = writeBack(pass, tap, "hook_mlp_out", { layer, part: "mlp" }, tap.hear("mlp.hook_post", neurons), weights.down, x);
 
   return scope.keep(tap.hear("hook_resid_post", x));
 }

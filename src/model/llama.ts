@@ -4,15 +4,15 @@
  */
 import { gate } from "../tensor/ops/activate.ts";
 import { rope } from "../tensor/ops/attention.ts";
-import { linear } from "../tensor/ops/linear.ts";
 import { rmsNorm } from "../tensor/ops/norm.ts";
 import { beside, columns, embed } from "../tensor/ops/select.ts";
 import { tensorScope } from "../tensor/scope.ts";
+import { recording } from "../tensor/tape.ts";
 import type { TensorScope } from "../tensor/scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Family } from "./family.ts";
-import { attend, unembed, writeBack } from "./layers.ts";
+import { attend, project, throughBlocks, unembed, writeBack } from "./layers.ts";
 import { outputsFirst, vector } from "./parameters.ts";
 import type { Parameter } from "./parameters.ts";
 import type { Pass } from "./pass.ts";
@@ -24,14 +24,11 @@ function forward(pass: Pass, weights: ModelWeights, scope: TensorScope, rotary: 
   const { tap, config } = pass;
 
   // Embedding: what each token is. Where it stands is told inside attention. (B, T, C)
-  let x = tap.hear("hook_embed", embed(weights.embedding, pass.ids));
+  const start = pass.drop(tap.hear("hook_embed", embed(weights.embedding, pass.ids)), "embedding");
   const tables = (rotary as RotaryTables).upTo(pass.S);
+  recording()?.hold(tables.retain()); // a longer pass may replace them before the way back
 
-  for (let layer = 0; layer < config.layers; layer++) {
-    const next = block(pass, layer, weights.blocks[layer], x, tables);
-    if (next !== x) scope.release(x);
-    x = next;
-  }
+  const x = throughBlocks(pass, weights, scope, start, (layer, own, stream) => block(pass, layer, own, stream, tables));
 
   // Unembedding: what could come next. (B, T, V) or (B, V)
   return unembed(pass, weights, x, (y) => rmsNorm(y, weights.finalNorm.weight, config.normEpsilon));
@@ -49,7 +46,7 @@ function block(pass: Pass, layer: number, weights: BlockWeights, stream: Tensor,
   const calm = tap.hear("ln1.hook_normalized", rmsNorm(x, norm1.weight, normEpsilon));
 
   // Attention: each position asks (q), offers (k), and tells (v); H / KV queries share a key
-  const asked = linear(calm, qkv.matrix, qkv.bias); // (B, T, (H + 2 KV) D)
+  const asked = project(calm, qkv); // (B, T, (H + 2 KV) D)
   let q = tap.hear("attn.hook_q", columns(asked, 0, H * D, [B, T, H, D]));
   let k = tap.hear("attn.hook_k", columns(asked, H * D, KV * D, [B, T, KV, D]));
   const v = tap.hear("attn.hook_v", columns(asked, (H + KV) * D, KV * D, [B, T, KV, D]));
@@ -60,19 +57,19 @@ function block(pass: Pass, layer: number, weights: BlockWeights, stream: Tensor,
   q = tap.hear("attn.hook_rot_q", rope(q, tables, pass.sizes.past));
   k = tap.hear("attn.hook_rot_k", rope(k, tables, pass.sizes.past));
   const z = attend(pass, tap, layer, q, k, v);
-  x = tap.hear("hook_resid_mid", writeBack(tap, "hook_attn_out", z, weights.output, x));
+  x = tap.hear("hook_resid_mid", writeBack(pass, tap, "hook_attn_out", { layer, part: "attention" }, z, weights.output, x));
 
   // MLP: N gated neurons
   const calmer = tap.hear("ln2.hook_normalized", rmsNorm(x, norm2.weight, normEpsilon));
   const neurons = gatedNeurons(tap, config, weights, calmer);
-  x = writeBack(tap, "hook_mlp_out", tap.hear("mlp.hook_post", neurons), weights.down, x);
+  x = writeBack(pass, tap, "hook_mlp_out", { layer, part: "mlp" }, tap.hear("mlp.hook_post", neurons), weights.down, x);
 
   return scope.keep(tap.hear("hook_resid_post", x));
 }
 
 /** activation(W_gate x) * (W_up x). (B, T, C) -> (B, T, N) */
 function gatedNeurons(tap: Ear, config: ModelConfig, { up }: BlockWeights, x: Tensor): Tensor {
-  let both = linear(x, up.matrix, up.bias); // (B, T, 2 N)
+  let both = project(x, up); // (B, T, 2 N)
   if (tap.wants("mlp.hook_pre") || tap.wants("mlp.hook_pre_linear")) {
     const N = config.mlpWidth;
     const shape = [x.shape[0], x.shape[1], N];

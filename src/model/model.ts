@@ -7,6 +7,7 @@ import type { Device } from "../device/device.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { ModelConfig } from "./config.ts";
 import type { KeyValueCache } from "./kv-cache.ts";
+import type { Learnable } from "./learnable.ts";
 import type { Taps } from "./taps.ts";
 
 export interface ForwardOptions {
@@ -16,6 +17,18 @@ export interface ForwardOptions {
   readonly taps?: Taps;
   /** "last": logits of each sequence's last new position, (B, V). "all": (B, T, V). Default "last". */
   readonly logits?: "last" | "all";
+  /** What only a pass that is learned from does. */
+  readonly training?: Training;
+}
+
+/** How a pass that is learned from differs from one that predicts. */
+export interface Training {
+  /** Share of the numbers dropped after the embedding and where blocks write into the stream: from 0, nothing, to below 1. */
+  readonly dropout: number;
+  /** Decides which: a 32-bit integer, another one for each pass. */
+  readonly seed: number;
+  /** Blocks keep only their input and are computed again on the way back: less memory, a third more time, the same numbers. */
+  readonly recompute: boolean;
 }
 
 export interface NamedParameter {
@@ -31,12 +44,19 @@ export interface LanguageModel {
    * One pass over `tokens`, a batch of B sequences of new ids, each at least one long; shorter ones are padded inside and
    * their padding never reaches a result. With logits "all", rows of padding are undefined.
    * The caller owns the returned tensor. Throws VitrineError when ids are outside the vocabulary or the context would overflow.
+   *
+   * While a tape records (tensor/tape.ts), gradients of the logits reach all that the tape learns. Such a pass begins at position 0,
+   * without a cache, and gives the logits of all positions.
    */
   forward(tokens: readonly (readonly number[])[], options?: ForwardOptions): Tensor;
   /** An empty cache for a batch of B sequences; grows as needed up to `capacity` (default: the context length). */
   cache(B?: number, capacity?: number): KeyValueCache;
   /** All parameters by checkpoint name, read back from the device, for saving: shapes and order as in the checkpoint format. */
   parameters(): AsyncGenerator<NamedParameter>;
+  /** Writes one of those parameters, in the checkpoint's order. Throws VitrineError for an unknown name, ShapeError for another count of numbers. */
+  writeParameter(name: string, values: Float32Array): void;
+  /** All that can be learned, each matrix and vector once, always in the same order. Throws VitrineError unless the matrices are f32. */
+  learnable(): readonly Learnable[];
   readonly parameterCount: number;
   dispose(): void;
 }

@@ -11,6 +11,7 @@ import type { ModelConfig } from "./config.ts";
 import { parametersOf } from "./families.ts";
 import { loadWeights } from "./load.ts";
 import type { LanguageModel } from "./model.ts";
+import type { Parameter } from "./parameters.ts";
 
 /** Every run of so many numbers of a tensor has its own generator, so reading may start anywhere. */
 const RUN = 65536;
@@ -22,22 +23,44 @@ export async function randomModel(config: ModelConfig, device: Device, seed: num
 
 /** The checkpoint behind `randomModel`. */
 export function randomWeights(config: ModelConfig, seed: number, deviation = 0.02): TensorSource {
-  const parameters = parametersOf(config);
+  return madeUp(config, seed, `random weights of seed ${seed}`, () => deviation);
+}
+
+/**
+ * A new model, as GPT-2 begins (Radford et al. 2019, 2.3): matrices N(0, 0.02), those that write into the residual stream divided by
+ * sqrt(2 layers), so that the stream does not grow with depth; biases 0, norms 1. Both families.
+ */
+export async function initialModel(config: ModelConfig, device: Device, seed: number): Promise<LanguageModel> {
+  return loadWeights(config, initialWeights(config, seed), device);
+}
+
+/** The checkpoint behind `initialModel`. */
+export function initialWeights(config: ModelConfig, seed: number): TensorSource {
+  return madeUp(config, seed, `initial weights of seed ${seed}`, ({ shares }) => {
+    const category = shares[0][0];
+    if (category === "Biases" || category === "Norms") return 0;
+    return category === "Output" || category === "Down-projection" ? 0.02 / Math.sqrt(2 * config.layers) : 0.02;
+  });
+}
+
+function madeUp(config: ModelConfig, seed: number, source: string, deviationOf: (parameter: Parameter) => number): TensorSource {
   const tensors = new Map<string, TensorInfo>();
-  const means = new Map<string, number>();
-  for (const { name, shape, shares } of parameters) {
+  const normal = new Map<string, { readonly mean: number; readonly deviation: number }>();
+  for (const parameter of parametersOf(config)) {
+    const { name, shape, shares } = parameter;
     tensors.set(name, { name, dtype: "F32", shape, byteLength: 4 * elements(shape) });
-    means.set(name, shares[0][0] === "Norms" && name.endsWith("weight") ? 1 : 0);
+    normal.set(name, { mean: shares[0][0] === "Norms" && name.endsWith("weight") ? 1 : 0, deviation: deviationOf(parameter) });
   }
   return {
-    name: `random weights of seed ${seed}`,
+    name: source,
     tensors,
     metadata: {},
     async read(name, start = 0, end) {
       const info = tensors.get(name);
-      if (!info) throw new FormatError(`random weights: there is no tensor ${name}`);
+      const as = normal.get(name);
+      if (!info || !as) throw new FormatError(`random weights: there is no tensor ${name}`);
       const values = new Float32Array((end ?? elements(info.shape)) - start);
-      fillNormal(values, start, hash(name, seed), means.get(name) ?? 0, deviation);
+      fillNormal(values, start, hash(name, seed), as.mean, as.deviation);
       return values;
     },
     close: async () => {},

@@ -7,10 +7,22 @@ import { permanent } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { ModelConfig } from "./config.ts";
 
-/** y = W x + b. */
+/** y = W x + b, plus what adapters say. */
 export interface Linear {
   readonly matrix: Matrix;
   readonly bias: Tensor | null;
+  /** Low-rank changes of W, put there by adapters.ts and empty otherwise. */
+  readonly adapters: Adapter[];
+}
+
+/** LoRA (Hu et al. 2021): y[at : at + up.outputs] += scale * up (down x). Rows of one matrix may have one each, as q, k and v do. */
+export interface Adapter {
+  /** (rank, inputs): A. */
+  readonly down: Matrix;
+  /** (outputs of this part, rank): B. */
+  readonly up: Matrix;
+  readonly scale: number;
+  readonly at: number;
 }
 
 interface Norm {
@@ -75,6 +87,7 @@ export function allocateWeights(device: Device, config: ModelConfig, layout: Wei
   const linear = (outputs: number, inputs: number, bias: boolean): Linear => ({
     matrix: matrix(outputs, inputs),
     bias: bias ? vector(outputs) : null,
+    adapters: [],
   });
   const norm = (width: number, bias: boolean): Norm => ({ weight: vector(width), bias: bias ? vector(width) : null });
 

@@ -6,6 +6,8 @@
  * - A scope ends with its block (`using scope = tensorScope()`) and disposes all that belongs to it, except what was `keep`-ed:
  *   that moves one scope out, or to the caller.
  * - A view (`tensor.view(shape)`) borrows: it is good while the tensor it was made from lives, and frees nothing.
+ * - Whoever needs numbers for longer than their owner (the tape, on the way back) retains them: `tensor.retain()` is a second handle,
+ *   of a view too, and disposed by who asked for it. The memory goes back with the last handle.
  * - Weights and caches are made outside any scope (`permanent`) and die with the model or cache that made them.
  *
  * A scope belongs to one synchronous stretch of work: never hold one open across an `await`.

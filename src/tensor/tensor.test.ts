@@ -5,11 +5,12 @@ import { openReference } from "../device/reference/reference.ts";
 import { add } from "./ops/add.ts";
 import { gate } from "./ops/activate.ts";
 import { attention } from "./ops/attention.ts";
+import { crossEntropy } from "./ops/cross-entropy.ts";
 import { linear } from "./ops/linear.ts";
 import { matmul } from "./ops/matmul.ts";
 import { layerNorm } from "./ops/norm.ts";
 import { beside, columns, embed, gatherRows } from "./ops/select.ts";
-import { crossEntropy, softmax, top } from "./ops/softmax.ts";
+import { softmax, top } from "./ops/softmax.ts";
 import { tensorScope } from "./scope.ts";
 import { empty, permanent, tensor } from "./tensor.ts";
 import type { Tensor } from "./tensor.ts";
@@ -93,6 +94,31 @@ describe("tensors", () => {
     x.dispose();
     expect(live()).toBe(before);
     await expect(x.read()).rejects.toThrow("internal:");
+  });
+
+  test("live until their last handle is disposed, whichever that is", async () => {
+    const before = live();
+    const x = tensor(device, floats(1, 2, 3, 4));
+    const second = x.view([2, 2]).retain(); // a view holds nothing, a handle on it does
+    expect([x.shared, second.shared, second.shape]).toEqual([true, true, [2, 2]]);
+    x.dispose();
+    x.dispose(); // one handle counts once
+    expect(await second.read()).toEqual(floats(1, 2, 3, 4));
+    expect(second.shared).toBe(false);
+    const third = x.retain(); // the numbers are alive, so an old handle may still be asked
+    second.dispose();
+    expect(live()).toBe(before + 1);
+    third.dispose();
+    expect(live()).toBe(before);
+    expect(() => x.retain()).toThrow("internal: a freed tensor was retained");
+    {
+      using scope = tensorScope();
+      const kept = scope.keep(tensor(device, floats(1)).retain()); // belongs to no scope
+      scope[Symbol.dispose]();
+      expect(await kept.read()).toEqual(floats(1));
+      kept.dispose();
+    }
+    expect(live()).toBe(before);
   });
 
   test("read integers as integers, or as floats", async () => {

@@ -1,25 +1,35 @@
 /**
- * A tensor: numbers on a device, with a shape. What one may do with it lives in ops/, one op a file; who frees it in scope.ts.
+ * A tensor: numbers on a device, with a shape. What one may do with it lives in ops/, one op a file; who frees it in scope.ts;
+ * what makes gradients in tape.ts.
  */
-import { ShapeError } from "../base/errors.ts";
+import { internal, ShapeError } from "../base/errors.ts";
 import { elements, showShape } from "../base/shape.ts";
 import type { Shape } from "../base/shape.ts";
 import type { Device, DeviceBuffer } from "../device/device.ts";
 import { adopt } from "./scope.ts";
 
+/** The numbers themselves, and how many handles hold them. */
+interface Storage {
+  readonly buffer: DeviceBuffer;
+  handles: number;
+}
+
+/** A handle on numbers. The memory goes back when the last handle that holds it is disposed. */
 export class Tensor {
   readonly device: Device;
   readonly buffer: DeviceBuffer;
   /** Row-major, last axis contiguous. */
   readonly shape: Shape;
-  readonly #borrowed: boolean;
+  readonly #storage: Storage;
+  #holds: boolean;
 
-  /** Wraps a buffer; `borrowed` ones are freed by someone else. Most code calls `tensor`, `empty` or an op instead. */
-  constructor(device: Device, buffer: DeviceBuffer, shape: Shape, borrowed: boolean) {
+  /** Use `tensor`, `empty` or an op. A handle that holds has been counted in `storage`; others borrow. */
+  constructor(device: Device, storage: Storage, shape: Shape, holds: boolean) {
     this.device = device;
-    this.buffer = buffer;
+    this.buffer = storage.buffer;
     this.shape = shape;
-    this.#borrowed = borrowed;
+    this.#storage = storage;
+    this.#holds = holds;
   }
 
   get dtype(): "f32" | "i32" {
@@ -43,12 +53,26 @@ export class Tensor {
   view(shape: Shape): Tensor {
     if (elements(shape) !== elements(this.shape))
       throw new ShapeError(`view: ${showShape(this.shape)} has ${elements(this.shape)} elements, ${showShape(shape)} has ${elements(shape)}`);
-    return new Tensor(this.device, this.buffer, shape, true);
+    return new Tensor(this.device, this.#storage, shape, false);
   }
 
-  /** Gives the memory back. Twice is harmless. */
+  /** A second handle on the same numbers, of a view too: they live until it is disposed as well. Belongs to no scope. */
+  retain(): Tensor {
+    if (this.#storage.handles === 0) throw internal("a freed tensor was retained");
+    this.#storage.handles++;
+    return new Tensor(this.device, this.#storage, this.shape, true);
+  }
+
+  /** Whether more than one handle holds the numbers; then nobody may overwrite them. */
+  get shared(): boolean {
+    return this.#storage.handles > 1;
+  }
+
+  /** Gives this handle up, and the memory back if it was the last. Twice is harmless. */
   dispose(): void {
-    if (!this.#borrowed) this.buffer.free();
+    if (!this.#holds) return;
+    this.#holds = false;
+    if (--this.#storage.handles === 0) this.buffer.free();
   }
 }
 
@@ -69,5 +93,5 @@ export function empty(device: Device, shape: Shape, dtype: "f32" | "i32" = "f32"
 export function permanent(device: Device, shape: Shape, dtype: "f32" | "i32" = "f32"): Tensor {
   let length = 1;
   for (let axis = 0; axis < shape.length; axis++) length *= shape[axis];
-  return new Tensor(device, device.allocate(dtype, length), shape, false);
+  return new Tensor(device, { buffer: device.allocate(dtype, length), handles: 1 }, shape, true);
 }

@@ -1,31 +1,25 @@
-/** From logits to probabilities, the loss, and the best candidates: all over the last axis. */
+/** From logits to probabilities and the best candidates, over the last axis. The loss is cross-entropy.ts's. */
 import { ShapeError } from "../../base/errors.ts";
 import { showShape } from "../../base/shape.ts";
-import { expectElements, lastAxis, rowCount, withLast } from "../shapes.ts";
+import { lastAxis, rowCount, withLast } from "../shapes.ts";
+import { refuse } from "../tape.ts";
 import { empty } from "../tensor.ts";
 import type { Tensor } from "../tensor.ts";
 
-/** exp(x) / sum(exp(x)) per row, shifted so it cannot overflow; -Infinity gives exactly 0. */
+/** exp(x) / sum(exp(x)) per row, shifted so it cannot overflow; -Infinity gives exactly 0. No way back: losses use crossEntropy. */
 export function softmax(x: Tensor): Tensor {
+  refuse("softmax", x);
   const out = empty(x.device, x.shape);
   x.device.kernels.softmax(out.buffer, x.buffer, rowCount(x), lastAxis(x));
   return out;
 }
 
-/** -log softmax(logits)[target], in nats. logits: (..., V), targets: (...) i32 -> (...). */
-export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
-  const rows = rowCount(logits);
-  expectElements("crossEntropy", "targets", targets, [rows], "one target per row of logits");
-  const out = empty(logits.device, logits.shape.slice(0, -1));
-  logits.device.kernels.crossEntropy(out.buffer, logits.buffer, targets.buffer, rows, lastAxis(logits));
-  return out;
-}
-
 /**
  * The `count` largest of each row, best first, ties to the lowest index. x: (..., V) ->
- * ids (..., count) i32, values (..., count), and logSumExp (...), so that value - logSumExp is a log-probability.
+ * ids (..., count) i32, values (..., count), and logSumExp (...), so that value - logSumExp is a log-probability. No way back.
  */
 export function top(x: Tensor, count: number): { readonly ids: Tensor; readonly values: Tensor; readonly logSumExp: Tensor } {
+  refuse("top", x);
   const width = lastAxis(x);
   if (!Number.isInteger(count) || count < 1 || count > width)
     throw new ShapeError(`top: ${count} of rows of ${width} in ${showShape(x.shape)}; ask for 1 to ${width}`);
