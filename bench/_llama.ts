@@ -47,8 +47,8 @@ export async function llamaEngine(folder: string, threads: number, type: GgufTyp
   const context = await model.createContext({ contextSize: contextLength, batchSize: contextLength, threads: { ideal: threads, min: threads } });
   const sequence = context.getSequence();
   return {
-    name: `llama.cpp ${type}`,
-    note: `${peerVersion("node-llama-cpp")}, ${threads} threads, KV cache fp16 as it comes`,
+    name: `llama.cpp ${type}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    note: `${peerVersion("node-llama-cpp")}, KV cache fp16 as it comes`,
     bytesPerWeight: bytesPerWeight[type],
     // It hands out probabilities only; their logarithms are the logits up to a constant, and the comparison does not see that.
     logits: async (prompt) => {

@@ -27,6 +27,15 @@ export function numberOption(name: string, otherwise: number): number {
   throw new Error(`bench: --${name} ${text} is no number`);
 }
 
+/** `--name 1,2,4` of the command line as numbers. */
+export function numbersOption(name: string, otherwise: readonly number[]): readonly number[] {
+  const text = textOption(name);
+  if (text === undefined) return otherwise;
+  const values = text.split(",").map(Number);
+  if (values.every((value) => Number.isFinite(value) && value >= 0)) return values;
+  throw new Error(`bench: --${name} ${text} is no list of numbers`);
+}
+
 /** `--name value` or `--name=value` of the command line. */
 export function textOption(name: string): string | undefined {
   const args = process.argv.slice(2);

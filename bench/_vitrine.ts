@@ -9,7 +9,7 @@ export type WeightFormat = "f32" | "f16" | "int8" | "int4";
 type Common = Pick<TextEngine, "name" | "bytesPerWeight">;
 
 /** int8 and int4: 32 numbers share a scale. */
-const bytesPerWeight = { f32: 4, f16: 2, int8: 34 / 32, int4: 18 / 32 };
+export const bytesPerWeight: Readonly<Record<WeightFormat, number>> = { f32: 4, f16: 2, int8: 34 / 32, int4: 18 / 32 };
 
 /** "forward": the model called step by step. "generate": the whole path with sampling and the 20 most probable of every step. */
 export type VitrinePath = "forward" | "generate";

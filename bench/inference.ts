@@ -9,12 +9,13 @@ import { largestIndex, type TextEngine } from "./_engines.ts";
 import { graphAgainstPyTorch, largestDifference, relativeDifference } from "./_golden.ts";
 import type { GgufType } from "../src/formats/gguf-type.ts";
 import { type EngineSpec, type IsolatedEngine, isolated, serve } from "./_isolated.ts";
-import { hasFlag, numberOption, textOption } from "./_machine.ts";
+import { hasFlag, numberOption, numbersOption, textOption } from "./_machine.ts";
 import {
   compare,
   comparisonData,
   type Contender,
   type Comparison,
+  figures,
   finish,
   ratio,
   type Spread,
@@ -59,11 +60,11 @@ export async function run(): Promise<void> {
   const ours = engines.filter(isOurs);
   const peers = engines.filter((engine) => !isOurs(engine));
   const ratios = ours.flatMap((engine) =>
-    peers.map((peer) => ({
+    groups(peers).map(([peer, names]) => ({
       ours: engine.name,
-      peer: peer.name,
-      prefill: ratio(comparison, engine.name, peer.name, "prefill"),
-      decode: ratio(comparison, engine.name, peer.name, "decode"),
+      peer,
+      prefill: ratio(comparison, engine.name, fastest(comparison, names, "prefill"), "prefill"),
+      decode: ratio(comparison, engine.name, fastest(comparison, names, "decode"), "decode"),
     })),
   );
   showTable(
@@ -103,11 +104,13 @@ async function openEngines(folder: string): Promise<IsolatedEngine[]> {
     );
   if (int8)
     specs.push(
+      { ...common, kind: "onnxruntime", options: { weights: "int8" } },
       { ...common, kind: "onnxruntime", options: { weights: "int8", logits: "last" } },
       { ...common, kind: "transformers", weights: "int8" },
     );
   for (const type of (textOption("llama") ?? "").split(",").filter(Boolean))
-    specs.push({ folder, threads: numberOption("llama-threads", threads), kind: "llama", type: type.toUpperCase() as GgufType });
+    for (const count of numbersOption("llama-threads", [threads]))
+      specs.push({ folder, threads: count, kind: "llama", type: type.toUpperCase() as GgufType });
   const engines: IsolatedEngine[] = [];
   for (const spec of specs) {
     if (!spec.kind.includes(textOption("only") ?? "")) continue;
@@ -115,6 +118,21 @@ async function openEngines(folder: string): Promise<IsolatedEngine[]> {
     if (engine) engines.push(engine);
   }
   return engines;
+}
+
+/** Engines that differ in their number of threads alone, under what they have in common. */
+function groups(engines: readonly TextEngine[]): [group: string, names: readonly string[]][] {
+  const found = new Map<string, string[]>();
+  for (const { name: each } of engines) {
+    const group = each.replace(/, \d+ threads?$/, "");
+    found.set(group, [...(found.get(group) ?? []), each]);
+  }
+  return [...found].map(([group, names]) => (names.length === 1 ? [names[0], names] : [`${group}, its best number of threads`, names]));
+}
+
+function fastest(comparison: Comparison, names: readonly string[], metric: string): string {
+  const speed = (each: string): number => figures(comparison, each, metric)?.median ?? 0;
+  return names.reduce((best, each) => (speed(each) > speed(best) ? each : best));
 }
 
 const isOurs = ({ name }: TextEngine): boolean => name.startsWith("vitrine");

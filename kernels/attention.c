@@ -1,7 +1,8 @@
 /*
- * Causal attention over the key/value caches. `attention_block` serves prompts: blocks of queries against blocks of keys,
- * with the running maximum and sum of Milakov and Gimelshein (2018), so memory does not grow with S. `attention_row` serves decoding: a few queries against all keys, each key and value read once.
- * `attention_scores` and `attention_mix` are the same in two steps, for listeners.
+ * Causal attention over the key/value caches. `attention_block` serves prompts: blocks of queries against blocks of keys, with the
+ * running maximum and sum of Milakov and Gimelshein (2018), so memory does not grow with S. `attention_row` serves decoding: a few
+ * queries against all keys, each key and value read once. `attention_scores` and `attention_mix` are the same in two steps, for
+ * listeners. attention-backward.c is the way back.
  */
 #include "attention.h"
 
@@ -110,7 +111,7 @@ KERNEL(attention_row) {
 
 #define BLOCK_KEYS 64
 
-/* Work arrays of attention_block, for blocks of `stride` queries: turned and sums (D, stride), scores (BLOCK_KEYS, stride), most and total (stride). */
+/* Work arrays for blocks of `stride` queries: turned and sums (D, stride), scores (BLOCK_KEYS, stride), most and total (stride). */
 typedef struct {
   float *turned, *sums, *scores, *most, *total;
 } block_arrays;

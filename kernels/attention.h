@@ -65,7 +65,11 @@ typedef struct {
 } query_block;
 
 INLINE void find_positions(const query_block *q) {
-  for (i32 r = 0; r < q->columns; r++) q->positions[r] = position_of(q->a, q->h, q->r0 + r);
+  i32 group = q->a->H / q->a->KV, position = position_of(q->a, q->h, q->r0), g = q->r0 % group;
+  for (i32 r = 0; r < q->columns; r++) {
+    q->positions[r] = position;
+    if (++g == group) g = 0, position++;
+  }
 }
 
 typedef struct {
@@ -116,19 +120,24 @@ INLINE void multiply_by_queries(const query_block *q, float *out, const float *x
 INLINE vf hide_and_find_most(const query_block *q, float *scores, i32 c, i32 j, i32 count, vf high) {
   span any = within(keys_of_any(q, c, c + LANES), j, j + count), all = within(keys_of_all(q, c, c + LANES), any.from, any.to);
   vi position = *(const vi *)(q->positions + c), window = (vi){} + q->a->window;
+  size stride = q->stride;
+  vf most[4] = {high, high, high, high}; /* so that comparisons do not wait for each other */
   scores += c;
-  for (i32 k = any.from; k < any.to; k++) {
-    float *at = scores + (size)(k - j) * q->stride;
-    vf s = load(at);
-    if (k < all.from || k >= all.to) {
+  for (i32 k = any.from; k < any.to;) {
+    float *at = scores + (k - j) * stride;
+    if (k >= all.from && k + 4 <= all.to) {
+      EACH(i, 4) most[i] = larger(most[i], load(at + i * stride));
+      k += 4;
+    } else {
       vi key = (vi){} + k, seen = key <= position;
       if (q->a->window > 0) seen &= position - key < window;
-      s = choose(seen, s, splat(-infinity()));
+      vf s = choose(seen, load(at), splat(-infinity()));
       store(at, s);
+      most[0] = larger(most[0], s);
+      k++;
     }
-    high = larger(high, s);
   }
-  return high;
+  return larger(larger(most[0], most[1]), larger(most[2], most[3]));
 }
 
 /* Their scores become exp(score - shift), 0 where hidden; gives the sums. */
@@ -152,8 +161,8 @@ INLINE void add_to_queries(const query_block *q, float *out, const float *keys, 
   i32 D = q->a->D, unit = PLAIN_VECTORS * LANES;
   for (i32 c = 0; c < q->columns; c += unit) {
     span any = within(keys_of_any(q, c, c + unit), j, j + count);
-    multiply_plain(&(plain){out + c, q->stride, keys + (size)any.from * D, 1, D, x + (size)(any.from - j) * q->stride + c, q->stride, any.to - any.from, 0}, D,
-                   min_i(unit, q->columns - c));
+    const float *from = x + (size)(any.from - j) * q->stride + c;
+    multiply_plain(&(plain){out + c, q->stride, keys + (size)any.from * D, 1, D, from, q->stride, any.to - any.from, 0}, D, min_i(unit, q->columns - c));
   }
 }
 

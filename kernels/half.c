@@ -15,14 +15,14 @@
     vf s[P][R][PANEL_VECTORS] = {0};                                                                                                                 \
     _Pragma("GCC unroll 1") for (i32 k = 0; k < depth; k++, a += R, b += PANEL) {                                                                    \
       vf w[P][PANEL_VECTORS];                                                                                                                        \
-      EACH_(p, P) FETCH_AHEAD(R, b + p * apart, 2048);                                                                                               \
-      EACH_(p, P) EACH_(v, PANEL_VECTORS) w[p][v] = halves(b + p * apart + v * LANES);                                                               \
-      EACH_(r, R) {                                                                                                                                  \
+      EACH(p, P) FETCH_AHEAD(R, b + p * apart, 2048);                                                                                                \
+      EACH(p, P) EACH(v, PANEL_VECTORS) w[p][v] = halves(b + p * apart + v * LANES);                                                                 \
+      EACH(r, R) {                                                                                                                                   \
         vf x = splat(a[r]);                                                                                                                          \
-        EACH_(p, P) EACH_(v, PANEL_VECTORS) s[p][r][v] = madd(x, w[p][v], s[p][r][v]);                                                               \
+        EACH(p, P) EACH(v, PANEL_VECTORS) s[p][r][v] = madd(x, w[p][v], s[p][r][v]);                                                                 \
       }                                                                                                                                              \
     }                                                                                                                                                \
-    EACH_(p, P) EACH_(r, R) EACH_(v, PANEL_VECTORS) store(sums + (p * R + r) * PANEL + v * LANES, s[p][r][v]);                                       \
+    EACH(p, P) EACH(r, R) EACH(v, PANEL_VECTORS) store(sums + (p * R + r) * PANEL + v * LANES, s[p][r][v]);                                          \
   }
 HALF_TILE(1, 1) HALF_TILE(2, 1) HALF_TILE(3, 1) HALF_TILE(4, 1)
 #if LANES == 16
@@ -31,7 +31,10 @@ HALF_TILE(1, 4) HALF_TILE(2, 4) HALF_TILE(3, 4) HALF_TILE(4, 4)
 HALF_TILE(1, 4) HALF_TILE(2, 2)
 #endif
 
-/* `panels` is 1 or panels_at_once. */
+/* How many go at once: with four lanes converting already fills the registers. */
+INLINE i32 half_panels(i32 rows) { return LANES > 4 ? panels_at_once(rows) : 1; }
+
+/* `panels` is 1 or half_panels. */
 INLINE void half_tile(i32 panels, i32 rows, float *sums, const float *a, const u16 *b, size apart, i32 depth) {
 #define HALF_CASE(R, P) \
   case R * 8 + P: half_tile_##R##_##P(sums, a, b, apart, depth); break;
@@ -45,14 +48,21 @@ INLINE void half_tile(i32 panels, i32 rows, float *sums, const float *a, const u
   }
 }
 
+/* From several places, as multiply_tile of linear.c. */
 static void multiply_few(const gemm_args *a, i32 chunk) {
-  i32 panels = panels_of(a->outputs), last = part(panels, chunk % a->panel_parts + 1, a->panel_parts);
+  i32 panels = panels_of(a->outputs), part_of_panels = chunk % a->panel_parts;
+  i32 begin = part(panels, part_of_panels, a->panel_parts), end = part(panels, part_of_panels + 1, a->panel_parts);
   float sums[HALF_ROWS * PANEL * MOST_PANELS] __attribute__((aligned(64)));
-  size apart = (size)a->inputs * PANEL;
-  for (i32 p = part(panels, chunk % a->panel_parts, a->panel_parts), count; p < last; p += count) {
-    count = last - p >= panels_at_once(a->rows) ? panels_at_once(a->rows) : 1;
-    half_tile(count, a->rows, sums, F32(a->a), (const u16 *)HEAP(a->panels) + p * apart, apart, a->inputs);
-    for (i32 i = 0; i < count; i++) finish(a, sums + i * a->rows * PANEL, 0, a->rows, p + i);
+  i32 rows = a->rows, places = half_panels(rows), run = (end - begin) / places;
+  size panel = (size)a->inputs * PANEL;
+  const u16 *halves_of_w = (const u16 *)HEAP(a->panels);
+  for (i32 p = begin; p < begin + run; p++) {
+    half_tile(places, rows, sums, F32(a->a), halves_of_w + p * panel, run * panel, a->inputs);
+    for (i32 i = 0; i < places; i++) finish(a, sums + i * rows * PANEL, 0, rows, p + i * run);
+  }
+  for (i32 p = begin + places * run; p < end; p++) {
+    half_tile(1, rows, sums, F32(a->a), halves_of_w + p * panel, 0, a->inputs);
+    finish(a, sums, 0, rows, p);
   }
 }
 

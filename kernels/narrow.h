@@ -21,6 +21,31 @@ typedef i32 viu __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 #define FETCH_AHEAD(rows, p, bytes) \
   if (rows <= 2) __builtin_prefetch((const char *)(p) + (bytes))
 
+/*
+ * WebAssembly has no prefetch. There, few rows read one number of each line beforehand, a run of TOUCHED bytes at a time: that has
+ * dozens of lines on their way at once, where products, many instructions for each line, have a few. Such a run stays in the second
+ * cache. int8 1.4 to 1.5 x as fast from memory, int4 1.4 to 1.8 x (docs/log.md).
+ *
+ * Gives how far it has come; `wanted` is how far the caller is about to go, `end` is where all ends.
+ */
+#ifdef __wasm__
+#define TOUCHED 65536
+INLINE const u8 *touch_ahead(const u8 *from, const u8 *wanted, const u8 *end) {
+  if (wanted <= from) return from;
+  const u8 *to = (size)(end - from) < TOUCHED ? end : from + TOUCHED;
+  if (to < wanted) to = wanted;
+  _Pragma("GCC unroll 1") for (; from + 256 <= to; from += 256) {
+    (void)*(const volatile u8 *)from;
+    (void)*(const volatile u8 *)(from + 64);
+    (void)*(const volatile u8 *)(from + 128);
+    (void)*(const volatile u8 *)(from + 192);
+  }
+  return to;
+}
+#else
+INLINE const u8 *touch_ahead(const u8 *from, const u8 *wanted, const u8 *end) { return (void)wanted, (void)end, from; }
+#endif
+
 INLINE vi load_i(const void *p) { return *(const viu *)p; }
 INLINE vi splat_i(i32 x) { return x + (vi){}; }
 INLINE vi shift_right(vi x, i32 bits) { return (vi)((vu)x >> bits); }

@@ -138,7 +138,7 @@ static void *thread_main(void *data) {
   return 0;
 }
 
-/* Attention keeps up to 700 KB of work arrays on the stack. */
+/* Attention keeps up to 150 KB of work arrays on the stack. */
 #define STACK_BYTES (2 << 20)
 
 /* Starts up to `count` threads, that hear no signals; what the system refuses the others do. */

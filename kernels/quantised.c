@@ -265,15 +265,15 @@ KERNEL(quantise_rows) {
 #define BLOCK_TILE(KIND, R, V)                                                                                                                       \
   __attribute__((noinline)) static void KIND##_##R##_##V(float *sums, const i32 *x, const u8 *numbers, const u16 *scales, i32 blocks, i32 fresh) {   \
     vf total[R][V];                                                                                                                                  \
-    EACH_(r, R) EACH_(v, V) total[r][v] = fresh ? (vf){} : load(sums + r * PANEL + v * LANES);                                                       \
+    EACH(r, R) EACH(v, V) total[r][v] = fresh ? (vf){} : load(sums + r * PANEL + v * LANES);                                                         \
     _Pragma("GCC unroll 1") for (i32 b = 0; b < blocks; b++) {                                                                                       \
       const i32 *init = x + 8 * KIND##_WORDS * R;                                                                                                    \
       vi s[R][V];                                                                                                                                    \
-      EACH_(r, R) EACH_(v, V) s[r][v] = START_##KIND(init[r]);                                                                                       \
+      EACH(r, R) EACH(v, V) s[r][v] = START_##KIND(init[r]);                                                                                         \
       GROUPS_##KIND(R, V);                                                                                                                           \
-      EACH_(v, V) {                                                                                                                                  \
+      EACH(v, V) {                                                                                                                                   \
         vf step = halves(scales + v * LANES);                                                                                                        \
-        EACH_(r, R) {                                                                                                                                \
+        EACH(r, R) {                                                                                                                                 \
           vf whole = __builtin_convertvector(END_##KIND(s[r][v], init[r]), vf);                                                                      \
           total[r][v] = madd(whole, step * splat(((const float *)init)[R + r]), total[r][v]);                                                        \
         }                                                                                                                                            \
@@ -282,38 +282,38 @@ KERNEL(quantise_rows) {
       numbers += KIND##_GROUPS * PANEL * 4;                                                                                                          \
       scales += PANEL;                                                                                                                               \
     }                                                                                                                                                \
-    EACH_(r, R) EACH_(v, V) store(sums + r * PANEL + v * LANES, total[r][v]);                                                                        \
+    EACH(r, R) EACH(v, V) store(sums + r * PANEL + v * LANES, total[r][v]);                                                                          \
   }
 
 /* One vector of stored weights for each v, of group g. */
 #define STORED(R, V)                                                                                                                                 \
   vi w[V];                                                                                                                                           \
   FETCH_AHEAD(R, numbers + g * PANEL * 4, 8192);                                                                                                     \
-  EACH_(v, V) w[v] = load_i(numbers + (g * PANEL + v * LANES) * 4);
+  EACH(v, V) w[v] = load_i(numbers + (g * PANEL + v * LANES) * 4);
 
 #define GROUPS_INT8(R, V)                                                                                                                            \
   EACH_GROUP(g, INT8_GROUPS) {                                                                                                                       \
     STORED(R, V)                                                                                                                                     \
-    EACH_(word, INT8_WORDS) {                                                                                                                        \
+    EACH(word, INT8_WORDS) {                                                                                                                         \
       vi p[V];                                                                                                                                       \
-      EACH_(v, V) p[v] = part8(w[v], word);                                                                                                          \
-      EACH_(r, R) EACH_(v, V) s[r][v] = add_pairs(s[r][v], p[v], splat_i(x[(g * INT8_WORDS + word) * R + r]));                                       \
+      EACH(v, V) p[v] = part8(w[v], word);                                                                                                           \
+      EACH(r, R) EACH(v, V) s[r][v] = add_pairs(s[r][v], p[v], splat_i(x[(g * INT8_WORDS + word) * R + r]));                                         \
     }                                                                                                                                                \
   }
 
 #define GROUPS_BYTES(R, V)                                                                                                                           \
   EACH_GROUP(g, BYTES_GROUPS) {                                                                                                                      \
     STORED(R, V)                                                                                                                                     \
-    EACH_(r, R) EACH_(v, V) s[r][v] = add_bytes(s[r][v], w[v], splat_i(x[g * R + r]));                                                               \
+    EACH(r, R) EACH(v, V) s[r][v] = add_bytes(s[r][v], w[v], splat_i(x[g * R + r]));                                                                 \
   }
 
 #define GROUPS_INT4(R, V)                                                                                                                            \
   EACH_GROUP(g, INT4_GROUPS) {                                                                                                                       \
     STORED(R, V)                                                                                                                                     \
-    EACH_(high, 2) EACH_(word, INT4_WORDS) {                                                                                                         \
+    EACH(high, 2) EACH(word, INT4_WORDS) {                                                                                                           \
       vi p[V];                                                                                                                                       \
-      EACH_(v, V) p[v] = part4(w[v], high, word);                                                                                                    \
-      EACH_(r, R) EACH_(v, V) s[r][v] = add_nibbles(s[r][v], p[v], splat_i(x[((g + 4 * high) * INT4_WORDS + word) * R + r]));                        \
+      EACH(v, V) p[v] = part4(w[v], high, word);                                                                                                     \
+      EACH(r, R) EACH(v, V) s[r][v] = add_nibbles(s[r][v], p[v], splat_i(x[((g + 4 * high) * INT4_WORDS + word) * R + r]));                          \
     }                                                                                                                                                \
   }
 
@@ -370,8 +370,10 @@ INLINE void gemm_blocks(const gemm_args *a, i32 chunk, i32 bits, i32 most, i32 w
     while (block_end < last_tile && block_tile_start(a->rows, most, block_end + 1) - block_row <= ROWS_AT_ONCE) block_end++;
     i32 block_rows = block_tile_start(a->rows, most, block_end) - block_row;
     i32 step = block_end - block > 1 ? BLOCKS_AT_ONCE : blocks;
-    for (i32 p = first_panel; p < last_panel; p++) {
-      const u8 *panel = (const u8 *)HEAP(a->panels) + p * panel_bytes(blocks, bits);
+    const u8 *panel = (const u8 *)HEAP(a->panels) + first_panel * panel_bytes(blocks, bits), *touched = panel;
+    const u8 *end = panel + (last_panel - first_panel) * panel_bytes(blocks, bits);
+    for (i32 p = first_panel; p < last_panel; p++, panel += panel_bytes(blocks, bits)) {
+      if (a->rows <= 2) touched = touch_ahead(touched, panel + panel_bytes(blocks, bits), end);
       const u8 *numbers = panel + scales_bytes(blocks);
       for (i32 b = 0; b < blocks; b += step) {
         for (i32 t = block, row = block_row; t < block_end; t++) {

@@ -9,7 +9,7 @@ INLINE float row_sum(const float *x, i32 width) {
   vf s[4] = {0};
   i32 i = 0;
   for (; i + 4 * LANES <= width; i += 4 * LANES)
-    for (i32 j = 0; j < 4; j++) s[j] += load(x + i + j * LANES);
+    EACH(j, 4) s[j] += load(x + i + j * LANES);
   for (; i + LANES <= width; i += LANES) s[0] += load(x + i);
   float sum = sum_lanes((s[0] + s[1]) + (s[2] + s[3]));
   for (; i < width; i++) sum += x[i];
@@ -21,7 +21,7 @@ INLINE float row_squares(const float *x, i32 width, float shift) {
   vf s[4] = {0}, c = splat(shift);
   i32 i = 0;
   for (; i + 4 * LANES <= width; i += 4 * LANES)
-    for (i32 j = 0; j < 4; j++) {
+    EACH(j, 4) {
       vf d = load(x + i + j * LANES) - c;
       s[j] = madd(d, d, s[j]);
     }
@@ -36,10 +36,10 @@ INLINE float row_squares(const float *x, i32 width, float shift) {
 
 INLINE float row_max(const float *x, i32 width) {
   vf m[4];
-  for (i32 j = 0; j < 4; j++) m[j] = splat(-infinity());
+  EACH(j, 4) m[j] = splat(-infinity());
   i32 i = 0;
   for (; i + 4 * LANES <= width; i += 4 * LANES)
-    for (i32 j = 0; j < 4; j++) m[j] = larger(m[j], load(x + i + j * LANES));
+    EACH(j, 4) m[j] = larger(m[j], load(x + i + j * LANES));
   for (; i + LANES <= width; i += LANES) m[0] = larger(m[0], load(x + i));
   float max = max_lanes(larger(larger(m[0], m[1]), larger(m[2], m[3])));
   for (; i < width; i++) max = x[i] > max ? x[i] : max;

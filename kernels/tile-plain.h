@@ -36,25 +36,24 @@ typedef struct {
   i32 depth, fresh; /* fresh: c starts at 0 */
 } plain;
 
-#define EACH(i, count) _Pragma("GCC unroll 16") for (i32 i = 0; i < count; i++)
-#define PLAIN_TILE(R, V)                                                                             \
-  __attribute__((noinline)) static void plain_##R##_##V(const plain *p, i32 row, i32 column) {         \
-    float *c = p->c + row * p->c_row + column;                                                       \
-    const float *a = p->a + row * p->a_row, *b = p->b + column;                                      \
-    size c_row = p->c_row, a_row = p->a_row, a_depth = p->a_depth, b_row = p->b_row;                 \
-    vf s[R][V];                                                                                      \
-    EACH(r, R) EACH(v, V) s[r][v] = p->fresh ? (vf){} : load(c + r * c_row + v * LANES);             \
-    _Pragma("GCC unroll 1") for (i32 k = p->depth; k > 0; k--) {                                     \
-      vf w[V];                                                                                       \
-      EACH(v, V) w[v] = load(b + v * LANES);                                                         \
-      EACH(r, R) {                                                                                   \
-        vf x = splat(a[r * a_row]);                                                                  \
-        EACH(v, V) s[r][v] = madd(x, w[v], s[r][v]);                                                 \
-      }                                                                                              \
-      a += a_depth;                                                                                  \
-      b += b_row;                                                                                    \
-    }                                                                                                \
-    EACH(r, R) EACH(v, V) store(c + r * c_row + v * LANES, s[r][v]);                                 \
+#define PLAIN_TILE(R, V)                                                                       \
+  __attribute__((noinline)) static void plain_##R##_##V(const plain *p, i32 row, i32 column) { \
+    float *c = p->c + row * p->c_row + column;                                                 \
+    const float *a = p->a + row * p->a_row, *b = p->b + column;                                \
+    size c_row = p->c_row, a_row = p->a_row, a_depth = p->a_depth, b_row = p->b_row;           \
+    vf s[R][V];                                                                                \
+    EACH(r, R) EACH(v, V) s[r][v] = p->fresh ? (vf){} : load(c + r * c_row + v * LANES);       \
+    _Pragma("GCC unroll 1") for (i32 k = p->depth; k > 0; k--) {                               \
+      vf w[V];                                                                                 \
+      EACH(v, V) w[v] = load(b + v * LANES);                                                   \
+      EACH(r, R) {                                                                             \
+        vf x = splat(a[r * a_row]);                                                            \
+        EACH(v, V) s[r][v] = madd(x, w[v], s[r][v]);                                           \
+      }                                                                                        \
+      a += a_depth;                                                                            \
+      b += b_row;                                                                              \
+    }                                                                                          \
+    EACH(r, R) EACH(v, V) store(c + r * c_row + v * LANES, s[r][v]);                           \
   }
 
 #if PLAIN_VECTORS == 4

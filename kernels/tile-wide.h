@@ -1,7 +1,7 @@
 /*
- * Tiles over several panels at once, natively. Many rows on AVX-512: one panel is one vector, so each number of A broadcast
- * would serve a single multiply-add, and loads, not sums, would set the pace; two panels share it. Few rows (decoding): the sums
- * of one panel are one short chain per row, each link waiting for the last; four panels are four chains.
+ * Tiles over several panels at once. Many rows on AVX-512: one panel is one vector, so each number of A broadcast would serve
+ * a single multiply-add, and loads, not sums, would set the pace; two panels share it. Few rows (decoding): the sums of one panel
+ * are a few short chains, each link waiting for the last; several panels are more of them.
  *
  * Every sum is still one chain over k in ascending order, so the bits are tile.h's.
  */
@@ -16,31 +16,28 @@ INLINE i32 panels_at_once(i32 rows) {
 #elif LANES == 8
   return rows == 1 ? 4 : rows == 2 ? 2 : 1;
 #else
-  (void)rows; /* a panel is four vectors, so one row has four chains already */
-  return 1;
+  return rows == 1 ? 2 : 1; /* a panel is four vectors: four chains, 65 GB/s from wasm's second cache; eight are 100, twelve spill */
 #endif
 }
 #define MOST_PANELS 4
-
-#if LANES > 4
 
 /* As TILE of tile.h; P panels `apart` apart, their sums `sums_apart` apart. */
 #define TILE_WIDE(R, P)                                                                                                                              \
   __attribute__((noinline)) static void tile_wide_##R##_##P(float *sums, size sums_apart, const float *a, const float *b, size apart, i32 depth,     \
                                                             i32 fresh) {                                                                             \
     vf s[P][R][PANEL_VECTORS];                                                                                                                       \
-    EACH_(p, P) EACH_(r, R) EACH_(v, PANEL_VECTORS) s[p][r][v] = fresh ? (vf){} : load(sums + p * sums_apart + r * PANEL + v * LANES);               \
+    EACH(p, P) EACH(r, R) EACH(v, PANEL_VECTORS) s[p][r][v] = fresh ? (vf){} : load(sums + p * sums_apart + r * PANEL + v * LANES);                  \
     _Pragma("GCC unroll 1") for (i32 k = 0; k < depth; k++) {                                                                                        \
       vf w[P][PANEL_VECTORS];                                                                                                                        \
-      EACH_(p, P) EACH_(v, PANEL_VECTORS) w[p][v] = load(b + p * apart + v * LANES);                                                                 \
-      EACH_(r, R) {                                                                                                                                  \
+      EACH(p, P) EACH(v, PANEL_VECTORS) w[p][v] = load(b + p * apart + v * LANES);                                                                   \
+      EACH(r, R) {                                                                                                                                   \
         vf x = splat(a[r]);                                                                                                                          \
-        EACH_(p, P) EACH_(v, PANEL_VECTORS) s[p][r][v] = madd(x, w[p][v], s[p][r][v]);                                                               \
+        EACH(p, P) EACH(v, PANEL_VECTORS) s[p][r][v] = madd(x, w[p][v], s[p][r][v]);                                                                 \
       }                                                                                                                                              \
       a += R;                                                                                                                                        \
       b += PANEL;                                                                                                                                    \
     }                                                                                                                                                \
-    EACH_(p, P) EACH_(r, R) EACH_(v, PANEL_VECTORS) store(sums + p * sums_apart + r * PANEL + v * LANES, s[p][r][v]);                                \
+    EACH(p, P) EACH(r, R) EACH(v, PANEL_VECTORS) store(sums + p * sums_apart + r * PANEL + v * LANES, s[p][r][v]);                                   \
   }
 
 #if LANES == 16
@@ -48,13 +45,12 @@ TILE_WIDE(1, 4) TILE_WIDE(2, 4) TILE_WIDE(3, 4) TILE_WIDE(4, 4) TILE_WIDE(5, 4) 
 TILE_WIDE(6, 2) TILE_WIDE(7, 2) TILE_WIDE(8, 2) TILE_WIDE(9, 2) TILE_WIDE(10, 2) TILE_WIDE(11, 2) TILE_WIDE(12, 2)
 #elif LANES == 8
 TILE_WIDE(1, 4) TILE_WIDE(2, 2)
-#endif
-
+#else
+TILE_WIDE(1, 2)
 #endif
 
 /* One tile of `rows` x `panels` panels of sums: `panels` is 1 or panels_at_once. */
 INLINE void tile_wide(i32 panels, i32 rows, float *sums, size sums_apart, const float *a, const float *b, size apart, i32 depth, i32 fresh) {
-#if LANES > 4
 #define CASE_WIDE(R, P)                                            \
   case R * 8 + P:                                                  \
     tile_wide_##R##_##P(sums, sums_apart, a, b, apart, depth, fresh); \
@@ -65,9 +61,10 @@ INLINE void tile_wide(i32 panels, i32 rows, float *sums, size sums_apart, const 
     CASE_WIDE(6, 2) CASE_WIDE(7, 2) CASE_WIDE(8, 2) CASE_WIDE(9, 2) CASE_WIDE(10, 2) CASE_WIDE(11, 2) CASE_WIDE(12, 2)
 #elif LANES == 8
     CASE_WIDE(1, 4) CASE_WIDE(2, 2)
+#else
+    CASE_WIDE(1, 2)
 #endif
   }
-#endif
   for (i32 p = 0; p < panels; p++) tile(rows, sums + p * sums_apart, a, b + p * apart, depth, fresh);
 }
 

@@ -31,20 +31,19 @@
 #define TILE(R, V)                                                                                                                                   \
   __attribute__((noinline)) static void tile_##R##_##V(float *sums, const float *a, const float *b, i32 depth, i32 fresh) {                          \
     vf s[R][V];                                                                                                                                      \
-    EACH_(r, R) EACH_(v, V) s[r][v] = fresh ? (vf){} : load(sums + r * PANEL + v * LANES);                                                           \
+    EACH(r, R) EACH(v, V) s[r][v] = fresh ? (vf){} : load(sums + r * PANEL + v * LANES);                                                             \
     _Pragma("GCC unroll 1") for (i32 k = 0; k < depth; k++) {                                                                                        \
       vf w[V];                                                                                                                                       \
-      EACH_(v, V) w[v] = load(b + v * LANES);                                                                                                        \
-      EACH_(r, R) {                                                                                                                                  \
+      EACH(v, V) w[v] = load(b + v * LANES);                                                                                                         \
+      EACH(r, R) {                                                                                                                                   \
         vf x = splat(a[r]);                                                                                                                          \
-        EACH_(v, V) s[r][v] = madd(x, w[v], s[r][v]);                                                                                                \
+        EACH(v, V) s[r][v] = madd(x, w[v], s[r][v]);                                                                                                 \
       }                                                                                                                                              \
       a += R;                                                                                                                                        \
       b += PANEL;                                                                                                                                    \
     }                                                                                                                                                \
-    EACH_(r, R) EACH_(v, V) store(sums + r * PANEL + v * LANES, s[r][v]);                                                                            \
+    EACH(r, R) EACH(v, V) store(sums + r * PANEL + v * LANES, s[r][v]);                                                                              \
   }
-#define EACH_(i, count) _Pragma("GCC unroll 16") for (i32 i = 0; i < count; i++)
 
 #if defined(__ARM_NEON) /* 32 registers: whole panels */
 TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4)

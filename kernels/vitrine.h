@@ -186,6 +186,9 @@ INLINE i32 any(vi mask) {
 }
 #endif
 
+/* A short loop that is written out: GCC at -O2 and our clang do not by themselves, and keep arrays of sums in memory. */
+#define EACH(i, count) _Pragma("GCC unroll 16") for (i32 i = 0; i < count; i++)
+
 INLINE i32 min_i(i32 a, i32 b) { return a < b ? a : b; }
 INLINE i32 max_i(i32 a, i32 b) { return a > b ? a : b; }
 INLINE float infinity(void) { return __builtin_inff(); }

@@ -174,6 +174,46 @@ describe.each(devices)("attention on device $name", ({ open }) => {
         },
       ));
 
+    test("on blocks of every size, with and without a window, equals reference", async () => {
+      for (const [T, past, D, window] of [
+        [6, 100, 8, 0], // few queries, many keys
+        [150, 37, 12, 70],
+        [90, 0, 33, 1],
+        [64, 64, 16, 128],
+        [20, 5, 300, 0], // fewer queries in a block, so that it fits on a thread's stack
+        [40, 3, 700, 9],
+      ]) {
+        const c = { B: 2, T, KV: 1, H: 3, D, window, past: [past, past >> 1], S: past + T, capacity: past + T + 2, seed: T };
+        await matches((bench) => fusedAttention(bench, c), 2e-5);
+      }
+    });
+
+    test("a prompt read in two parts gives the same bits as at once", async () => {
+      const [whole, first, heads, D] = [200, 83, 2, 24];
+      const [q, k, v] = [1, 2, 3].map((seed) => numbers(seed, whole * heads * D));
+      for (const window of [0, 90]) {
+        const bench = new Bench(device);
+        const read = async (parts: readonly (readonly [number, number])[]): Promise<number[]> => {
+          const caches = [bench.room(whole * heads * D), bench.room(whole * heads * D)];
+          const found: number[] = [];
+          for (const [from, to] of parts) {
+            const sizes = bench.sizes({ B: 1, T: to - from, H: heads, KV: heads, D, capacity: whole, window }, [from]);
+            const cut = (values: Float32Array): DeviceBuffer => bench.put(values.slice(from * heads * D, to * heads * D));
+            device.kernels.append(caches[0], cut(k), sizes.past, 1, to - from, heads, D, whole);
+            device.kernels.append(caches[1], cut(v), sizes.past, 1, to - from, heads, D, whole);
+            const out = bench.room((to - from) * heads * D);
+            device.kernels.attention(out, cut(q), caches[0], caches[1], sizes);
+            found.push(...(await device.read(out)));
+          }
+          return found;
+        };
+        const atOnce = await read([[0, whole]]);
+        const inTwo = await read([[0, first], [first, whole]]); // prettier-ignore
+        expect(inTwo).toEqual(atOnce);
+        bench.clear();
+      }
+    });
+
     test("append equals reference and touches nothing else", () =>
       property(attentionCase, (c) =>
         matches((bench) => {

@@ -14,6 +14,7 @@ export const inputsAtOnce: Readonly<Record<MatrixFormat, number>> = { f32: 1, f1
 /** The least magnitude that does not fit: of fp16, or for which a block's scale is none. */
 export const overflowsFrom: Readonly<Record<MatrixFormat, number>> = { f32: Infinity, f16: 65520, int8: 127 * 65520, int4: 8 * 65520 };
 
+/** The error for a number that a format cannot hold. */
 export function overflow(format: MatrixFormat): VitrineError {
   return new VitrineError(
     `weights as ${format}: a number is not finite, or of magnitude ${overflowsFrom[format]} or more, which ${format} cannot hold; use --weights f32`,

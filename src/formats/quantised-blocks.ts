@@ -16,6 +16,7 @@ export const blockBytes: Readonly<Record<BlockType, number>> = { Q8_0: 34, Q4_0:
 /** The largest magnitude over the scale: what the scale is found by. */
 const steps: Readonly<Record<BlockType, number>> = { Q8_0: 127, Q4_0: 8 };
 
+/** Whether a format keeps its numbers in blocks of 32. */
 export function isBlockType(type: string): type is BlockType {
   return type === "Q8_0" || type === "Q4_0";
 }
