@@ -35,6 +35,7 @@ interface PieceVisitor {
   token(id: number): void;
 }
 
+/** A tokenizer made of parts that were read and checked. It remembers pieces it has met, so the second text is faster than the first. */
 export class BpeTokenizer implements Tokenizer {
   readonly kind: BpeTokenizerParts["kind"];
   readonly vocabularySize: number;

@@ -24,6 +24,7 @@ const longestShown = 4096;
 /** Larger scratch space is given back after use. */
 const scratchKept = 1 << 16;
 
+/** Pieces into ids, by merging or from memory. One piece after the other: it owns scratch space. */
 export class Bpe {
   readonly #parts: BpeParts;
   readonly #cache = new PieceCache();

@@ -16,6 +16,7 @@ const BLANK = 32;
 const CARRIAGE_RETURN = 13;
 const NEWLINE = 10;
 
+/** Cuts as gpt2Pattern does. */
 export const cutGpt2: Cutter = (bytes, start, end) => {
   const first = bytes[start];
   if (first === APOSTROPHE) {
@@ -54,6 +55,7 @@ export function cl100kPattern(digits: number): string {
   return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 }
 
+/** Cuts as cl100kPattern(digits) does. */
 export function cutCl100k(digits: number): Cutter {
   return (bytes, start, end) => {
     const first = bytes[start];

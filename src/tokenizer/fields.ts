@@ -11,20 +11,24 @@ const cure = "fetch the file again, or save it anew with Hugging Face's tokenize
 /** Ids beyond this are a mistake: the largest vocabularies in use have a quarter of a million entries. */
 const largestId = (1 << 24) - 1;
 
+/** The error for a field of the wrong kind. */
 export function wrong(where: string, value: unknown, expected: string): FormatError {
   return new FormatError(`${where}: ${describe(value)} came where ${expected} was expected; ${cure}`);
 }
 
+/** An object, or a FormatError. */
 export function objectField(value: unknown, where: string): JsonObject {
   if (!isJsonObject(value)) throw wrong(where, value, "an object {...}");
   return value;
 }
 
+/** An array, or a FormatError. */
 export function arrayField(value: unknown, where: string): readonly unknown[] {
   if (!Array.isArray(value)) throw wrong(where, value, "an array [...]");
   return value;
 }
 
+/** A string, or a FormatError. */
 export function textField(value: unknown, where: string): string {
   if (typeof value !== "string") throw wrong(where, value, "a text");
   return value;
@@ -37,6 +41,7 @@ export function booleanField(value: unknown, where: string, fallback: boolean): 
   return value;
 }
 
+/** A token id, or a FormatError. */
 export function idField(value: unknown, where: string): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > largestId) {
     throw wrong(where, value, `a token id from 0 to ${largestId}`);

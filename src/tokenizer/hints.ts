@@ -15,6 +15,7 @@ export interface TokenizerHints {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
+/** The template that add_bos_token and add_eos_token ask for, where tokenizer.json has none. */
 export function hintedTemplate(hints: TokenizerHints, bosId: number | undefined, eosId: number | undefined): Template {
   return { before: hints.addBos && bosId !== undefined ? [bosId] : [], after: hints.addEos && eosId !== undefined ? [eosId] : [] };
 }
@@ -23,6 +24,7 @@ export function hintedTemplate(hints: TokenizerHints, bosId: number | undefined,
 const usualBos = ["<s>", "<|begin_of_text|>", "<bos>", "<|startoftext|>", "<|endoftext|>"];
 const usualEos = ["</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>"];
 
+/** The tokens that begin and end a text: as the files name them, else the template's, else the special tokens of the usual names. */
 export function endIds(vocabulary: Vocabulary, template: Template, hints: TokenizerHints): { bosId: number | undefined; eosId: number | undefined } {
   const usual = (names: readonly string[]): number | undefined =>
     names.map((name) => vocabulary.idOf(name)).find((id) => id !== undefined && vocabulary.isSpecial(id));

@@ -10,6 +10,7 @@ const mostEntries = 1 << 16;
 /** One entry: hash, where its key bytes begin, their number, where its ids begin, their number. */
 const STRIDE = 5;
 
+/** A hash table of pieces of up to 40 bytes and their ids, 65,536 of them at most. */
 export class PieceCache {
   #slots = new Int32Array(1 << 12); // entry number + 1; 0 = free
   #entries = new Int32Array(STRIDE << 11);

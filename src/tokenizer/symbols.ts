@@ -16,6 +16,10 @@ export interface UnknownRule {
   readonly fuse: boolean;
 }
 
+/**
+ * Byte-level BPE: every byte by the character that spells it.
+ * What it gives throws VitrineError for a byte without an id, unless a token stands for unknown ones.
+ */
 export function byteSymbols(vocabulary: Vocabulary, unknown: UnknownRule): Symbols {
   const ids = Int32Array.from(byteCharacters, (character) => vocabulary.idOf(character) ?? -1);
   return (bytes, start, end, into) => {
@@ -43,6 +47,7 @@ export function byteToken(byte: number): string {
   return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 }
 
+/** SentencePiece: every character by itself; one without an id as the tokens of its bytes with `byteFallback`, else as unknown. */
 export function characterSymbols(vocabulary: Vocabulary, unknown: UnknownRule, byteFallback: boolean): CharacterSymbols {
   const byteIds = Int32Array.from({ length: 256 }, (_, byte) => (byteFallback ? (vocabulary.idOf(byteToken(byte)) ?? -1) : -1));
   const known = new Map<number, number>();

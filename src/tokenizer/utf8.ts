@@ -5,6 +5,7 @@
 
 const encoder = new TextEncoder();
 
+/** Text as UTF-8; a lone surrogate as U+FFFD's bytes. */
 export function utf8Bytes(text: string): Uint8Array {
   return encoder.encode(text);
 }
@@ -38,4 +39,18 @@ export function previousStart(bytes: Uint8Array, end: number): number {
   let at = end - 1;
   while ((bytes[at] & 0xc0) === 0x80) at--;
   return at;
+}
+
+/** Bytes of the well-formed character at `at` (Unicode 15, table 3-7), 0 when there is none or it does not end before `end`. */
+export function characterAt(bytes: Uint8Array, at: number, end: number): number {
+  const lead = bytes[at];
+  if (lead < 0x80) return 1;
+  const width = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  if (width === 0 || at + width > end) return 0;
+  const second = bytes[at + 1];
+  const least = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
+  const most = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
+  if (second < least || second > most) return 0;
+  for (let i = 2; i < width; i++) if ((bytes[at + i] & 0xc0) !== 0x80) return 0;
+  return width;
 }

@@ -34,6 +34,7 @@ export function addedToken(value: unknown, where: string, id?: number): AddedTok
   };
 }
 
+/** tokenizer.json's `added_tokens`; none when absent. Throws FormatError naming the entry that is wrong. */
 export function addedTokens(value: unknown, where: string): AddedToken[] {
   if (value === undefined || value === null) return [];
   return arrayField(value, where).map((entry, i) => addedToken(entry, `${where}[${i}]`));
@@ -44,6 +45,7 @@ export function plainSpecial(id: number, content: string): AddedToken {
   return { id, content, special: true, singleWord: false, leftStrip: false, rightStrip: false, normalized: false };
 }
 
+/** Pieces and added tokens under their ids, both ways. */
 export class Vocabulary {
   /** One past the largest id; ids between may be free. */
   readonly size: number;
