@@ -20,6 +20,9 @@ export { FormatError, ShapeError, VitrineError } from "./base/errors.ts";
 
 export { characterTokenizer, characterTokenizerJson } from "./tokenizer/characters.ts";
 export type { EncodeOptions, MergeStep, StreamDecoder, Token, Tokenizer } from "./tokenizer/tokenizer.ts";
+export { trainBpe } from "./tokenizer/train.ts";
+export type { CountPieces, TrainBpeOptions, TrainedBpe } from "./tokenizer/train.ts";
+export { saveTokenizer } from "./tokenizer/train-files.ts";
 
 // Predict, sample, generate, score
 
@@ -45,3 +48,12 @@ export type { Dimensions } from "./model/presets.ts";
 export type { ModelConfig, RotaryConfig } from "./model/config.ts";
 export type { ForwardOptions, LanguageModel } from "./model/model.ts";
 export type { KeyValueCache } from "./model/kv-cache.ts";
+
+// Learn
+
+export { Tape } from "./tensor/tape.ts";
+export { linear } from "./tensor/ops/linear.ts";
+export { squaredError } from "./tensor/ops/squared-error.ts";
+export { AdamW } from "./training/optimiser.ts";
+export type { AdamWOptions } from "./training/optimiser.ts";
+export type { Learnable } from "./model/learnable.ts";

@@ -63,6 +63,8 @@ export type { FoundModel, ResolveOptions } from "./host/node-models.ts";
 export { openDevice } from "./host/node.ts";
 export type { OpenDeviceOptions } from "./host/node.ts";
 export { nodeFolder, nodeFolderWriter } from "./host/node-files.ts";
+export { textSources } from "./host/text-sources.ts";
+export { countOnThreads } from "./host/piece-threads.ts";
 export { findCachedModel, listModels, pull } from "./host/hub.ts";
 export type { CachedModel, Pulled, PullOptions, PullProgress } from "./host/hub.ts";
 

@@ -38,6 +38,18 @@ describe.skipIf(!built)(`examples on a tiny random model${built ? "" : " (skippe
   test.each(examples)("%s", { timeout: 30_000 }, (file) => {
     expect(run(file, model.path).length).toBeGreaterThan(40);
   });
+
+  test("09 reaches the line that least squares gives in closed form", { timeout: 30_000 }, () => {
+    const said = run("09-linear-regression.ts");
+    const points = JSON.parse(/^points (.*)$/m.exec(said)![1]) as [number, number][];
+    const mean = (of: (x: number, y: number) => number): number => points.reduce((sum, [x, y]) => sum + of(x, y), 0) / points.length;
+    const [meanX, meanY] = [mean((x) => x), mean((_, y) => y)];
+    const slope = mean((x, y) => (x - meanX) * (y - meanY)) / mean((x) => (x - meanX) ** 2);
+    const [, sign, learnedSlope, minus, learnedIntercept] = /y = (-?)([\d.]+) x ([-+]) ([\d.]+)\s*$/.exec(said)!;
+    expect(points).toHaveLength(30);
+    expect(Number(`${sign}${learnedSlope}`)).toBeCloseTo(slope, 3);
+    expect(Number(`${minus}${learnedIntercept}`)).toBeCloseTo(meanY - slope * meanX, 2);
+  });
 });
 
 const noStories = !built ? " (skipped: dist/ is not built)" : !existsSync(stories) ? " (skipped: ../shared/data/stories260K is not here)" : "";

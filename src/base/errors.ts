@@ -7,6 +7,7 @@
 /** Whose fault it is decides the exit code: "request" (2: asked wrongly, bad file) or "work" (1: disk full, network down). */
 export type Blame = "request" | "work";
 
+/** An error raised on purpose, whose message people read as it is. `blame` decides the exit code; `cause` is what it came from. */
 export class VitrineError extends Error {
   override readonly name: string = "VitrineError";
   readonly blame: Blame;

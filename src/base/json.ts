@@ -65,6 +65,7 @@ function keysOf(value: unknown): number {
   return keys;
 }
 
+/** Parses text that must be a JSON object; `name` is what messages call it. Throws FormatError saying what came instead. */
 export function parseJsonObject(name: string, text: string): JsonObject {
   const value = parseJson(name, text);
   if (isJsonObject(value)) return value;
@@ -76,6 +77,7 @@ export async function readJsonObject(source: ByteSource, maxBytes: number): Prom
   return parseJsonObject(source.name, await readText(source, maxBytes));
 }
 
+/** An object of JSON: neither null nor an array. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

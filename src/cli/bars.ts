@@ -159,6 +159,7 @@ function percentCells(own: number, drawn: number, compared: boolean, { gap, comp
   return compare ? `${gap}${percent(own)}${second}` : second;
 }
 
+/** The mark of a text that was cut. */
 export function ellipsis(unicode: boolean): string {
   return unicode ? "…" : "...";
 }

@@ -55,6 +55,7 @@ export class Comparison {
   }
 }
 
+/** A comparison in a few lines for people. */
 export function comparisonText({
   weights,
   with: base,

@@ -8,8 +8,10 @@ import type { Folder } from "../base/bytes.ts";
 import { nearest, quoted, VitrineError } from "../base/errors.ts";
 import type { JsonObject } from "../base/json.ts";
 import { elements } from "../base/shape.ts";
+import type { LocalEngine } from "../engine/local.ts";
 import { requireConfig } from "../formats/hf-folder.ts";
 import { openModel } from "../formats/open-model.ts";
+import { isAdapterFolder, readAdapterConfig } from "../formats/peft.ts";
 import type { TensorSource } from "../formats/tensor-source.ts";
 import { embeddedModels, nearbyModels, resolveModel } from "../host/node-models.ts";
 import type { FoundModel } from "../host/node-models.ts";
@@ -24,10 +26,13 @@ export const hostModels: Models = {
   open: async ({ model, device: deviceName, threads, weights, onProgress, onNote, signal }) => {
     const [{ loadEngine }, { openDevice }] = await Promise.all([import("../engine/load.ts"), import("../host/node.ts")]);
     const found = await resolveModel(model);
+    const adapter = isAdapterFolder(await found.folder.list()) ? found.folder : undefined;
+    const { folder } = adapter ? await baseOf(adapter) : found;
     const device = await openDevice({ device: deviceName, threads });
     try {
       const onDispose = (): void => device.dispose();
-      return await loadEngine(found.folder, device, { name: found.name, weights, onProgress, onNote, signal, onDispose });
+      const engine = await loadEngine(folder, device, { name: found.name, weights, onProgress, onNote, signal, onDispose });
+      return adapter ? await withAdapters(engine, adapter) : engine;
     } catch (error) {
       device.dispose();
       throw error;
@@ -82,6 +87,25 @@ export const hostModels: Models = {
     return { id: pulled.id, folder: pulled.folder, commit: pulled.commit, bytes: pulled.bytes, files: { fetched, total: pulled.files.length } };
   },
 };
+
+/** The model that an adapter was made for. */
+async function baseOf(adapter: Folder): Promise<FoundModel> {
+  const { base } = await readAdapterConfig(adapter);
+  const cure = `name the model yourself: vitrine merge MODEL ${adapter.name} --out DIR`;
+  if (base === undefined) throw new VitrineError(`${adapter.name}: an adapter that does not say which model it changes; ${cure}`);
+  return resolveModel(base).catch((error: unknown) => {
+    throw new VitrineError(`${adapter.name}: an adapter of ${quoted(base)}, which is not here (${(error as Error).message}); ${cure}`, {
+      cause: error,
+    });
+  });
+}
+
+/** The engine with a LoRA adapter beside its weights. */
+async function withAdapters(engine: LocalEngine, folder: Folder): Promise<LocalEngine> {
+  const { loadAdapters } = await import("../engine/adapters.ts");
+  const adapters = await loadAdapters(engine.model, folder);
+  return { ...engine, dispose: () => (adapters.detach(), engine.dispose()) };
+}
 
 /** A misspelt preset looks like an unknown model: name the preset it may have meant. */
 function withPreset(error: unknown, model: string | undefined): unknown {

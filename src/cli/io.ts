@@ -93,10 +93,23 @@ export class Output {
   }
 }
 
-/** What the process does about Ctrl-C: one ends the work cleanly, a second one finds the default again and kills. */
+/** Signals this close together, in milliseconds, are one key press: npx and the terminal both pass it on. */
+const samePress = 300;
+
+/** What the process does about Ctrl-C and SIGTERM: one ends the work cleanly, a later one finds the default again and kills. */
 export function processInterrupt(listener: () => void): () => void {
-  process.once("SIGINT", listener);
-  return () => process.off("SIGINT", listener);
+  let timer: NodeJS.Timeout | undefined;
+  const off = (): void => {
+    clearTimeout(timer);
+    process.off("SIGINT", hear).off("SIGTERM", hear);
+  };
+  const hear = (): void => {
+    if (timer !== undefined) return;
+    timer = setTimeout(off, samePress).unref();
+    listener();
+  };
+  process.on("SIGINT", hear).on("SIGTERM", hear);
+  return off;
 }
 
 /** A text beyond this is an endless pipe or device, or more than memory holds. */

@@ -2,10 +2,11 @@
  * `--json`: one JSON object a line, documented in docs/json.md and kept stable. Fields may be added, never changed or taken away.
  * Here is how each is made; which command writes which, and when, is commands/.
  */
-import type { DeviceName } from "../device/device.ts";
-import type { EndReason, GenerateEnd, ScoredStep, Step } from "../engine/engine.ts";
+import type { DeviceName, MatrixFormat } from "../device/device.ts";
+import type { EndReason, GenerateEnd, ModelInfo, ScoredStep, Step } from "../engine/engine.ts";
 import type { Tally, TallyRow } from "../model/tally.ts";
 import type { Token, Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { TrainedBpe } from "../tokenizer/train.ts";
 import type { Fetched, ListedModel } from "./models.ts";
 import { hexBytes } from "./visible.ts";
 
@@ -26,6 +27,10 @@ export interface PromptLine {
   readonly tokens: readonly JsonToken[];
   readonly model: string;
   readonly seed: number;
+  /** What computes, for people. */
+  readonly device: string;
+  /** How the weights are kept; null where it is not known. */
+  readonly weights: MatrixFormat | null;
 }
 
 export interface StepLine {
@@ -161,18 +166,107 @@ export interface DeviceLine {
   readonly gigabytesPerSecond: number | null;
 }
 
+/** What a training run is about to do. Its steps follow as training/training.ts's events. */
+export interface RunLine {
+  readonly type: "run";
+  readonly out: string;
+  readonly architecture: string;
+  readonly layers: number;
+  readonly heads: number;
+  readonly width: number;
+  readonly context: number;
+  readonly vocabulary: number;
+  readonly weights: number;
+  readonly trainTokens: number;
+  readonly validationTokens: number;
+  /** Predicted in a step. */
+  readonly tokensPerStep: number;
+  readonly steps: number;
+  /** The step that the run goes on after; 0 for a new one. */
+  readonly from: number;
+  readonly device: string;
+  readonly seed: number;
+}
+
+export interface SampleLine {
+  readonly type: "sample";
+  readonly step: number;
+  readonly prompt: string;
+  /** What came after it. */
+  readonly text: string;
+  readonly tokens: number;
+  readonly reason: EndReason;
+  /** The last token and what it was drawn from; null when the text ended at once. */
+  readonly last: StepLine | null;
+}
+
+export interface EvaluationLine {
+  readonly type: "evaluation";
+  readonly model: string;
+  readonly files: number;
+  /** Predicted. */
+  readonly tokens: number;
+  /** null where infinite. */
+  readonly loss: number | null;
+  readonly perplexity: number | null;
+  readonly accuracy: number;
+  readonly bytes: number;
+  readonly characters: number;
+  readonly bitsPerByte: number | null;
+  readonly bitsPerCharacter: number | null;
+  readonly context: number;
+  readonly stride: number;
+  readonly seconds: number;
+  readonly tokensPerSecond: number;
+}
+
+export interface TrainedTokenizerLine {
+  readonly type: "tokenizer";
+  /** The folder, as it was given. */
+  readonly path: string;
+  /** In all. */
+  readonly vocabulary: number;
+  readonly special: readonly string[];
+  readonly merges: number;
+  /** How often the pair of the last merge occurs; 0 without merges. */
+  readonly lastCount: number;
+  readonly pattern: string;
+  readonly bytes: number;
+  /** Not UTF-8. */
+  readonly invalidBytes: number;
+  readonly pieces: number;
+  readonly distinctPieces: number;
+  /** What the text becomes. */
+  readonly textTokens: number;
+  readonly seconds: number;
+}
+
 export interface PulledLine extends Fetched {
   readonly type: "pulled";
+}
+
+export interface ExportedLine {
+  readonly type: "exported";
+  readonly model: string;
+  /** As it was given. */
+  readonly path: string;
+  readonly format: "gguf" | "safetensors";
+  /** As --type names it. */
+  readonly weights: string;
+  /** Of the file that holds the weights. */
+  readonly bytes: number;
 }
 
 function jsonToken({ id, text }: Token): JsonToken {
   return { id, text };
 }
 
-export function promptLine(text: string, tokens: readonly Token[], model: string, seed: number): PromptLine {
-  return { type: "prompt", text, tokens: tokens.map(jsonToken), model, seed };
+/** The first line of `generate --json`. */
+export function promptLine(text: string, tokens: readonly Token[], { name: model, device, weights }: ModelInfo, seed: number): PromptLine {
+  return { type: "prompt", text, tokens: tokens.map(jsonToken), model, seed, device, weights: weights ?? null };
 }
 
+/** A step with its `show` most probable tokens by the model's own probability. */
 export function stepLine(step: Step, show: number, tokenizer: Tokenizer): StepLine {
   return {
     type: "step",
@@ -195,6 +289,7 @@ function topOf({ distribution }: Step, show: number, tokenizer: Tokenizer): { to
   return { top, rest: distribution.rest(show) };
 }
 
+/** The last line of `generate --json`. */
 export function generateEndLine(end: GenerateEnd): GenerateEndLine {
   return {
     type: "end",
@@ -208,10 +303,19 @@ export function generateEndLine(end: GenerateEnd): GenerateEndLine {
   };
 }
 
+/** JSON has no infinity: null stands for it. */
+export function finiteFields(line: object): object {
+  return Object.fromEntries(
+    Object.entries(line).map(([name, value]) => [name, typeof value === "number" && !Number.isFinite(value) ? null : (value as unknown)]),
+  );
+}
+
+/** 0 where no time passed. */
 export function perSecond(count: number, seconds: number): number {
   return seconds > 0 ? count / seconds : 0;
 }
 
+/** A scored token with the `show` most probable ones in its place; nulls for the first, which nothing predicts. */
 export function scoreLine(step: ScoredStep, show: number, tokenizer: Tokenizer): ScoreLine {
   const { position: index, token } = step;
   const known = "probability" in step;
@@ -227,6 +331,7 @@ export function scoreLine(step: ScoredStep, show: number, tokenizer: Tokenizer):
   };
 }
 
+/** Token number `index` of a text. */
 export function tokenLine(index: number, token: Token): TokenLine {
   return {
     type: "token",
@@ -238,7 +343,15 @@ export function tokenLine(index: number, token: Token): TokenLine {
   };
 }
 
+/** A tally; `stored` where the numbers of a checkpoint were counted too. */
 export function tallyLine(tally: Tally, stored?: number): TallyLine {
   const { name: model, rule, rows, weights, matrices } = tally;
   return { type: "tally", model, rule, rows, weights, matrices, ...(stored === undefined ? {} : { stored }) };
+}
+
+/** A tokenizer that was learned; `path` is its folder as it was given. */
+export function trainedTokenizerLine(trained: TrainedBpe, path: string, seconds: number): TrainedTokenizerLine {
+  const { tokens, special, merges, lastCount, pattern, bytes, invalidBytes, pieces, distinctPieces, textTokens } = trained;
+  const text = { bytes, invalidBytes, pieces, distinctPieces, textTokens };
+  return { type: "tokenizer", path, vocabulary: tokens.length, special, merges: merges.length, lastCount, pattern, ...text, seconds };
 }

@@ -28,7 +28,16 @@ const entries: readonly Entry[] = [
     summary: "cut a text into the pieces a model reads",
     load: async () => (await import("./commands/tokenize.ts")).tokenizeCommand,
   },
+  { name: "tokenizer", summary: "learn a vocabulary from text files", load: async () => (await import("./commands/tokenizer.ts")).tokenizerCommand },
   { name: "score", summary: "how much each word of a text surprises a model", load: async () => (await import("./commands/score.ts")).scoreCommand },
+  { name: "train", summary: "learn a model from text files", load: async () => (await import("./commands/train.ts")).trainCommand },
+  {
+    name: "finetune",
+    summary: "teach a model more, from texts or conversations",
+    load: async () => (await import("./commands/finetune.ts")).finetuneCommand,
+  },
+  { name: "merge", summary: "make one model of a model and its LoRA adapter", load: async () => (await import("./commands/merge.ts")).mergeCommand },
+  { name: "eval", summary: "how well a model knows texts", load: async () => (await import("./commands/eval.ts")).evalCommand },
   { name: "params", summary: "where a model's weights are, counted", load: async () => (await import("./commands/params.ts")).paramsCommand },
   { name: "pull", summary: "download a model from a Hugging-Face-style hub", load: async () => (await import("./commands/pull.ts")).pullCommand },
   {
@@ -87,8 +96,13 @@ async function dispatch(argv: readonly string[], session: Session): Promise<numb
     .version(packageVersion(), "-V, --version", "print the version")
     .addHelpText("after", examples);
   for (const { name, summary, load } of entries) {
-    if (!argv.includes(name)) program.command(name).summary(summary);
-    else program.addCommand((await load())(run).copyInheritedSettings(program));
+    if (!argv.includes(name)) {
+      program.command(name).summary(summary);
+      continue;
+    }
+    const command = (await load())(run);
+    for (const one of [command, ...command.commands]) one.copyInheritedSettings(program);
+    program.addCommand(command);
   }
   program.helpCommand("help [command]", "how a command is used, with examples");
   if (argv.length === 0) {

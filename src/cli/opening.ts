@@ -6,6 +6,7 @@ import type { ModelFlags } from "./options.ts";
 import { Progress } from "./progress.ts";
 import type { Session } from "./session.ts";
 
+/** The model that the flags name, or the default one; what is odd about it becomes a hint. The caller disposes it. */
 export async function openEngine(session: Session, flags: ModelFlags): Promise<Engine> {
   const progress = new Progress(session.talk, { title: "loading the model", unit: "weights" });
   try {

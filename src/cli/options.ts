@@ -80,7 +80,7 @@ export function readStop(text: string, earlier: readonly string[] = []): string[
   return [...earlier, stop];
 }
 
-const modelHelp = "a model folder, an embedded name, or a pulled ORG/NAME[@REV] (default: the embedded model)";
+const modelHelp = "a model folder, a .gguf file, an embedded name, or a pulled ORG/NAME[@REV] (default: the embedded model)";
 const weightFormats: readonly MatrixFormat[] = ["f32", "f16", "int8", "int4"];
 const deviceNames: readonly string[] = ["auto", "native", "wasm", "reference"];
 
@@ -94,14 +94,22 @@ export interface ModelFlags extends DeviceFlags {
   readonly weights?: MatrixFormat;
 }
 
+/** `--model`, and how it is opened. */
 export function addModelFlags(command: Command): Command {
-  return addDeviceFlags(command.addOption(new Option("-m, --model <model>", modelHelp))).addOption(
-    new Option("--weights <format>", "how weights are kept in memory: f32 (exact, the default), f16, int8 or int4 (smaller, faster)").argParser(
-      oneOf("--weights", weightFormats),
-    ),
+  return addLoadingFlags(command.addOption(new Option("-m, --model <model>", modelHelp)));
+}
+
+/** How a model is opened, whichever it is. */
+export function addLoadingFlags(command: Command): Command {
+  return addDeviceFlags(command).addOption(
+    new Option(
+      "--weights <format>",
+      "how weights are kept in memory: f32 (exact), f16, int8 or int4 (smaller, faster) (default: as a GGUF of type q8_0 or q4_0 has them, else f32)",
+    ).argParser(oneOf("--weights", weightFormats)),
   );
 }
 
+/** `--device` and `--threads`. */
 export function addDeviceFlags(command: Command): Command {
   return command
     .addOption(
@@ -120,6 +128,7 @@ export interface TextFlags {
   readonly file?: string;
 }
 
+/** `--file`; `what` says what is read from it. */
 export function addFileFlag(command: Command, what: string): Command {
   return command.addOption(new Option("-f, --file <path>", `read ${what} from a file (one line break at its end is left out)`));
 }

@@ -8,6 +8,7 @@ import type { Terminal } from "./terminal.ts";
 import { escaped } from "./visible.ts";
 import { fitEnd, fitStart, widthOf } from "./width.ts";
 
+/** The text of one generation; `add` keeps up with its steps. */
 export class Passage {
   /** What each token added to the text. */
   readonly #pieces: string[];

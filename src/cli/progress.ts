@@ -9,7 +9,7 @@ import { fitStart, widthOf } from "./width.ts";
 
 export interface ProgressOptions {
   readonly title: string;
-  readonly unit: "bytes" | "weights";
+  readonly unit: "bytes" | "weights" | "tokens";
   /** Silence at the beginning, in milliseconds. */
   readonly after?: number;
   /** Milliseconds, for tests. */
@@ -30,6 +30,7 @@ const redrawEvery = 100;
 /** Columns of a bar that is worth more than a detail. */
 const leastBar = 10;
 
+/** One progress line on one output. `update` as often as you like, `clear` before anything else is written. */
 export class Progress {
   readonly #output: Output;
   readonly #options: ProgressOptions;

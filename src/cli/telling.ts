@@ -115,7 +115,7 @@ export function jsonTelling(told: Told, show: number): Telling {
   const { session, engine, prompt, tokens, options } = told;
   const write = (line: object): Promise<void> => session.out.line(JSON.stringify(line));
   return {
-    begin: () => write(promptLine(prompt, tokens, engine.info.name, options.seed)),
+    begin: () => write(promptLine(prompt, tokens, engine.info, options.seed)),
     step: (step) => write(stepLine(step, show, engine.tokenizer)),
     end: (end) => write(generateEndLine(end)),
   };

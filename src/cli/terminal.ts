@@ -10,6 +10,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface Screen {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 export interface Terminal {
@@ -17,6 +18,8 @@ export interface Terminal {
   readonly isTTY: boolean;
   /** Asked anew each time, since windows are resized. */
   readonly columns: () => number;
+  /** Lines of the window; Infinity of a pipe. */
+  readonly rows: () => number;
   /** Block characters, arrows and other scripts; false: ASCII only. */
   readonly unicode: boolean;
   readonly colour: boolean;
@@ -25,11 +28,20 @@ export interface Terminal {
 }
 
 const defaultColumns = 80;
+const defaultRows = 24;
 
+/** What a stream can show, by its kind and the environment (NO_COLOR, FORCE_COLOR, COLUMNS, the locale). */
 export function terminalOf(stream: Screen, env: Environment, platform: string = process.platform): Terminal {
   const isTTY = stream.isTTY === true;
   const level = colourLevel(isTTY, env, platform);
-  return { isTTY, columns: () => columnsOf(stream, env), unicode: isUnicode(env, platform), colour: level > 0, paint: new Ansis(level) };
+  return {
+    isTTY,
+    columns: () => columnsOf(stream, env),
+    rows: () => (isTTY && stream.rows !== undefined && stream.rows > 0 ? stream.rows : isTTY ? defaultRows : Infinity),
+    unicode: isUnicode(env, platform),
+    colour: level > 0,
+    paint: new Ansis(level),
+  };
 }
 
 /** Columns of the window; of a pipe, what COLUMNS says, else 80. */

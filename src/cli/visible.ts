@@ -47,6 +47,7 @@ function isBroken(token: Token): boolean {
   return token.bytes.length > 0 && token.text.includes("\ufffd") && !equalBytes(token.bytes, new TextEncoder().encode(token.text));
 }
 
+/** "E6 9D B1". */
 export function hexBytes(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).toUpperCase().padStart(2, "0")).join(" ");
 }

@@ -70,6 +70,7 @@ export function padEnd(text: string, columns: number, mark: string): string {
   return fitted + " ".repeat(Math.max(0, columns - widthOf(fitted)));
 }
 
+/** `text` filled up with spaces on the left; never cut. */
 export function padStart(text: string, columns: number): string {
   return " ".repeat(Math.max(0, columns - widthOf(text))) + text;
 }

@@ -2,6 +2,7 @@
  * The upper waist: what every door (command, server, studio, library user) sees.
  * A local engine computes; a remote one asks an API. Both answer with the same Step and Distribution.
  */
+import type { MatrixFormat } from "../device/device.ts";
 import type { EncodeOptions, MergeStep, Token, Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Distribution } from "../generation/distribution.ts";
 import type { GenerateEnd, GenerateOptions, ScoredStep, Step } from "../generation/step.ts";
@@ -20,6 +21,8 @@ export interface ModelInfo {
   readonly width: number;
   /** What runs it, for people: Device.summary, or the API's name. */
   readonly device: string;
+  /** How the matrices keep their numbers; undefined where an API does not tell. */
+  readonly weights: MatrixFormat | undefined;
   readonly capabilities: {
     /** All V logits of every step (local), or only the top N an API returns. */
     readonly fullDistribution: boolean;

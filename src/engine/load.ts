@@ -10,9 +10,11 @@ import type { Device, MatrixFormat } from "../device/device.ts";
 import { requireConfig } from "../formats/hf-folder.ts";
 import type { ModelFolder } from "../formats/hf-folder.ts";
 import { openModel } from "../formats/open-model.ts";
+import type { BlockType } from "../formats/quantised-blocks.ts";
+import type { TensorSource } from "../formats/tensor-source.ts";
 import { readConfig } from "../model/config-file.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { loadWeights } from "../model/load.ts";
+import { loadWeights, matchTensors } from "../model/load.ts";
 import { tally } from "../model/tally.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -28,7 +30,10 @@ export interface LoadEngineOptions {
   /** One line for people about something odd but harmless, in the files or in a prompt. */
   readonly onNote?: (note: string) => void;
   readonly signal?: AbortSignal;
-  /** How matrices keep their numbers. Default "f32"; "f16", "int8" and "int4" take a half, a quarter and an eighth of the memory. */
+  /**
+   * How matrices keep their numbers; "f16", "int8" and "int4" take a half, a quarter and an eighth of the memory of "f32".
+   * Default: as the file has them where nothing is lost by it, "int8" for GGUF's Q8_0 and "int4" for its Q4_0; for all others "f32".
+   */
   readonly weights?: MatrixFormat;
   /** Called when the engine is disposed, for example to end the device. */
   readonly onDispose?: () => void;
@@ -50,12 +55,27 @@ export async function loadEngine(folder: Folder, device: Device, options: LoadEn
 
   const weights = await files.openWeights();
   try {
-    const { onProgress, signal, onNote, onDispose, weights: format } = options;
+    const { onProgress, signal, onNote, onDispose, weights: format = storedFormat(config, weights) } = options;
     const model = await loadWeights(config, weights, device, { onProgress, onWarning: onNote, signal, weights: format });
-    return localEngine({ model, tokenizer, name, bosId, eosIds, tally: (rule) => tally(config, rule, name), onNote, onDispose });
+    return localEngine({ model, tokenizer, name, weights: format, bosId, eosIds, tally: (rule) => tally(config, rule, name), onNote, onDispose });
   } finally {
     await weights.close();
   }
+}
+
+const formatOfBlocks: Readonly<Record<BlockType, MatrixFormat>> = { Q8_0: "int8", Q4_0: "int4" };
+
+/**
+ * The format that keeps a file's blocks to the bit, as llama.cpp computes with them: where all matrices are in blocks of one kind. Else "f32".
+ * Positions do not count: they are added as they are, and no file has them in blocks.
+ */
+function storedFormat(config: ModelConfig, weights: TensorSource): MatrixFormat {
+  const matrices = matchTensors(config, weights).filter(
+    ({ parameter: { place, shares } }) => place.kind === "matrix" && shares[0][0] !== "Positions",
+  );
+  const kinds = new Set(matrices.map(({ tensor }) => tensor.blocks));
+  const [only] = kinds;
+  return kinds.size === 1 && only !== undefined ? formatOfBlocks[only] : "f32";
 }
 
 /** The tokenizer of a folder, be there a model in it or not. Throws FormatError naming the files it needs. */

@@ -2,6 +2,7 @@
  * An engine that computes: a model and its tokenizer behind the interface of engine.ts. Making both from files is load.ts.
  */
 import { VitrineError } from "../base/errors.ts";
+import type { MatrixFormat } from "../device/device.ts";
 import { distributionOf } from "../generation/distribution.ts";
 import { generate } from "../generation/generate.ts";
 import { score } from "../generation/score.ts";
@@ -19,6 +20,8 @@ export interface LocalEngineOptions {
   /** What the user called it. */
   readonly name: string;
   readonly tally: (rule: Tally["rule"]) => Tally;
+  /** How the model's matrices keep their numbers. Default "f32". */
+  readonly weights?: MatrixFormat;
   /** Start token for an empty prompt where the tokenizer files name none. Default: the model's own. */
   readonly bosId?: number;
   /** Ids that end generation unless a call names others. Default: the model's own. */
@@ -86,7 +89,7 @@ export function localEngine(options: LocalEngineOptions): LocalEngine {
   };
 }
 
-function infoOf({ model, name }: LocalEngineOptions): ModelInfo {
+function infoOf({ model, name, weights = "f32" }: LocalEngineOptions): ModelInfo {
   const { config } = model;
   return Object.freeze({
     name,
@@ -98,6 +101,7 @@ function infoOf({ model, name }: LocalEngineOptions): ModelInfo {
     heads: config.heads,
     width: config.width,
     device: model.device.summary,
+    weights,
     capabilities: { fullDistribution: true, score: true, trace: true },
   });
 }

@@ -25,6 +25,7 @@ const MAX_LIST = 1 << 22;
 const STRING = 8;
 const LIST = 9;
 
+/** Reads on from `position`. Throws FormatError for what no GGUF file may say, HeaderNeedsMore past the bytes at hand. */
 export class GgufHeaderReader {
   readonly #name: string;
   readonly #bytes: Uint8Array;

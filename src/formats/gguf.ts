@@ -152,7 +152,8 @@ function placed(source: ByteSource, { name, shape, typeNumber, offset }: Claim, 
   if (!(start + byteLength <= source.size)) {
     refuse(`reaches byte ${start + byteLength} of the file, which has only ${source.size}; it is cut short: fetch it again`);
   }
-  return { name, dtype: isBlockType(type) ? "F32" : type, type, shape: Object.freeze(shape), byteLength, start };
+  const kind = isBlockType(type) ? ({ dtype: "F32", blocks: type } as const) : { dtype: type };
+  return { name, ...kind, type, shape: Object.freeze(shape), byteLength, start };
 }
 
 function checkOverlaps(file: string, tensors: ReadonlyMap<string, GgufTensor>): void {

@@ -89,7 +89,7 @@ async function openWeights(folder: Folder, files: readonly string[]): Promise<Te
   const adapter = safetensors.find((file) => file.startsWith("adapter_"));
   if (adapter !== undefined && safetensors.length === 1) {
     throw new FormatError(
-      `${folder.name}: holds only ${adapter}, a change to another model's weights; merge it into that model and save it in Python (merge_and_unload)`,
+      `${folder.name}: holds only ${adapter}, a change to another model's weights; make a model of both with vitrine merge MODEL ADAPTER --out DIR`,
     );
   }
   if (safetensors.length === 1) return open(safetensors[0]);

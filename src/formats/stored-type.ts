@@ -22,10 +22,12 @@ export const storedBytes: Readonly<Record<StoredType, number>> = {
   BOOL: 1,
 };
 
+/** Whether weights may be of this type: F32, F16 or BF16. */
 export function isFloatType(type: string): type is FloatType {
   return Object.hasOwn(bytesPerElement, type);
 }
 
+/** Whether safetensors knows a type of this name. */
 export function isStoredType(type: string): type is StoredType {
   return Object.hasOwn(storedBytes, type);
 }

@@ -3,11 +3,14 @@
  */
 import type { Shape } from "../base/shape.ts";
 import type { FloatType } from "../base/dtype.ts";
+import type { BlockType } from "./quantised-blocks.ts";
 
 export interface TensorInfo {
   readonly name: string;
   /** safetensors' name of the number format; loading weights accepts FloatType only. */
   readonly dtype: FloatType | "I64" | "I32" | "I16" | "I8" | "U8" | "BOOL" | "F64" | "U16" | "U32" | "U64";
+  /** Blocks of 32 that the file holds the numbers in (GGUF); `dtype` is then what reading gives. */
+  readonly blocks?: BlockType;
   readonly shape: Shape;
   /** Bytes on disk. */
   readonly byteLength: number;

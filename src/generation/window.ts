@@ -11,6 +11,7 @@ import { breather } from "../base/breath.ts";
 /** Positions per forward pass while reading: enough to keep the matrix kernels busy, little enough to stop within a moment. */
 export const chunkSize = 256;
 
+/** What a model sees of a growing text: its last ids, at most `size`, and the cache of those it has read. The caller disposes it. */
 export class ContextWindow {
   /** The most ids it holds. */
   readonly size: number;

@@ -10,6 +10,7 @@ export interface BrowserCpuOptions {
   readonly kernels?: string | URL;
 }
 
+/** This page's cores, kernels and threads; one core and no threads where it is not cross-origin isolated. */
 export function browserCpuHost(options: BrowserCpuOptions = {}): CpuHost {
   const folder = new URL(options.kernels ?? "./kernels/", import.meta.url);
   const isolated = globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer !== "undefined";

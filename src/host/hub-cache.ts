@@ -17,22 +17,27 @@ import { VitrineError } from "../base/errors.ts";
 import { isCommit } from "./hub-id.ts";
 import { makeFolder } from "./make-folder.ts";
 
+/** A repository's folder in the cache. */
 export function repoFolder(cacheDir: string, repo: string): string {
   return join(cacheDir, `models--${repo.replace("/", "--")}`);
 }
 
+/** The folder that shows the files of one commit. */
 export function snapshotFolder(cacheDir: string, repo: string, commit: string): string {
   return join(repoFolder(cacheDir, repo), "snapshots", commit);
 }
 
+/** Where the bytes with this hash lie. */
 export function blobPath(cacheDir: string, repo: string, etag: string): string {
   return join(repoFolder(cacheDir, repo), "blobs", etag);
 }
 
+/** Where a download under way lies. */
 export function partPath(cacheDir: string, repo: string, etag: string): string {
   return `${blobPath(cacheDir, repo, etag)}.vitrine.incomplete`;
 }
 
+/** The lock that guards a download under way. */
 export function lockPath(cacheDir: string, repo: string, etag: string): string {
   return join(cacheDir, ".locks", `models--${repo.replace("/", "--")}`, `${etag}.vitrine.lock`);
 }
@@ -185,6 +190,7 @@ export async function onDisk<T>(path: string, work: () => Promise<T>): Promise<T
   }
 }
 
+/** A refusal of the file system as a VitrineError that names `path` and the cure; any other error as it came. */
 export function diskTrouble(path: string, error: unknown): unknown {
   const code = codeOf(error);
   if (code === "") return error;

@@ -33,6 +33,7 @@ class PassingTrouble extends Error {
   }
 }
 
+/** An error that makes `persist` try again. */
 export function passingTrouble(message: string): Error {
   return new PassingTrouble(message);
 }

@@ -42,6 +42,7 @@ export function parseModelId(text: string): ModelId {
   return { repo, revision };
 }
 
+/** "ORG/NAME", with "@REV" unless that is main. */
 export function formatModelId(id: ModelId): string {
   return id.revision === "main" ? id.repo : `${id.repo}@${id.revision}`;
 }

@@ -77,6 +77,7 @@ export async function describeFile(client: HubClient, commit: string, path: stri
   );
 }
 
+/** Where a file of a commit is downloaded from. */
 export function fileUrl(client: HubClient, commit: string, path: string): string {
   return `${client.endpoint}/${client.repo}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
 }

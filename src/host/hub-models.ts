@@ -64,8 +64,8 @@ export async function listModels(options: ListOptions = {}): Promise<CachedModel
 }
 
 /**
- * The folder of a pulled model with its config and all its weights, or undefined. Without a revision: where "main" stood when it was
- * pulled. A commit may be shortened to 7 digits where only one begins so.
+ * The folder of a pulled model with its config and all its weights, or of one in GGUF files, or undefined. Without a revision: where
+ * "main" stood when it was pulled. A commit may be shortened to 7 digits where only one begins so.
  */
 export async function findCachedModel(id: string | ModelId, options: { readonly cacheDir?: string } = {}): Promise<string | undefined> {
   const { repo, revision } = parseModelId(typeof id === "string" ? id : `${id.repo}@${id.revision}`);
@@ -79,7 +79,8 @@ export async function findCachedModel(id: string | ModelId, options: { readonly 
   }
   if (commit === undefined) return undefined;
   const folder = snapshotFolder(cacheDir, repo, commit);
-  const whole = (await sizeOf(join(folder, "config.json"))) !== undefined && (await weightsProblem(folder)) === undefined;
+  const hasConfig = (await sizeOf(join(folder, "config.json"))) !== undefined;
+  const whole = hasConfig ? (await weightsProblem(folder)) === undefined : (await ggufFiles(folder)).length > 0;
   return whole ? folder : undefined;
 }
 
@@ -126,12 +127,22 @@ async function bytesIn(folder: string): Promise<number> {
   return bytes;
 }
 
-async function examine(folder: string, check: ListOptions["check"]): Promise<{ modelType: string | undefined; why: string }> {
+/** What a snapshot says it is, and why it cannot be run; "" when it can. */
+interface Finding {
+  readonly modelType: string | undefined;
+  readonly why: string;
+}
+
+async function examine(folder: string, check: ListOptions["check"]): Promise<Finding> {
   let config: JsonObject;
   try {
     const path = join(folder, "config.json");
-    if ((await sizeOf(path)) === undefined)
-      return { modelType: undefined, why: (await isLinked(path)) ? "config.json is a broken link; pull it again" : "no config.json" };
+    if ((await sizeOf(path)) === undefined) {
+      if (await isLinked(path)) return { modelType: undefined, why: "config.json is a broken link; pull it again" };
+      const ggufs = await ggufFiles(folder);
+      if (ggufs.length === 1) return await examineGguf(folder, ggufs[0], check);
+      return { modelType: undefined, why: ggufs.length === 0 ? "no config.json" : `${ggufs.length} GGUF files; ${ggufCure(folder, ggufs)}` };
+    }
     config = parseJsonObject("config.json", await readFile(path, "utf8"));
   } catch (error) {
     return { modelType: undefined, why: error instanceof Error ? error.message : describe(error) };
@@ -141,12 +152,37 @@ async function examine(folder: string, check: ListOptions["check"]): Promise<{ m
   return { modelType, why };
 }
 
+/** Names of the GGUF files that are really there, sorted. */
+async function ggufFiles(folder: string): Promise<string[]> {
+  const names = (await entries(folder)).map((entry) => entry.name).filter((name) => /\.gguf$/i.test(name));
+  const sizes = await Promise.all(names.map((name) => sizeOf(join(folder, name))));
+  return names.filter((_, n) => sizes[n] !== undefined).sort();
+}
+
+/** A model in one file: its header and vocabulary are read, its numbers are not. */
+async function examineGguf(folder: string, file: string, check: ListOptions["check"]): Promise<Finding> {
+  const [{ openGgufFolder }, { nodeFolder }] = await Promise.all([import("../formats/gguf-folder.ts"), import("./node-files.ts")]);
+  const model = await openGgufFolder(nodeFolder(folder), file);
+  const config = model.config ?? {};
+  const modelType = typeof config.model_type === "string" ? config.model_type : undefined;
+  if ((await model.readText("tokenizer.json")) === undefined) return { modelType, why: `${file} holds no vocabulary` };
+  await (await model.openWeights()).close(); // refuses tensors that have no place in such a model
+  return { modelType, why: check?.(config) ?? "" };
+}
+
+function ggufCure(folder: string, files: readonly string[]): string {
+  return `run ${files.length === 1 ? "it" : "one"} with --model ${join(folder, files[0])}`;
+}
+
 async function weightsProblem(folder: string): Promise<string | undefined> {
   if ((await sizeOf(join(folder, "model.safetensors"))) !== undefined) return undefined;
   if (await isLinked(join(folder, "model.safetensors"))) return "model.safetensors is a broken link; pull it again";
   const index = join(folder, WEIGHTS_INDEX);
   if ((await sizeOf(index)) === undefined) {
-    const others = (await entries(folder)).map((entry) => entry.name).filter((name) => /\.(bin|h5|msgpack|gguf|pt|onnx|safetensors)$/.test(name));
+    const ggufs = await ggufFiles(folder);
+    if (ggufs.length > 0)
+      return `no model.safetensors, but ${ggufs.length === 1 ? ggufs[0] : `${ggufs.length} GGUF files`}; ${ggufCure(folder, ggufs)}`;
+    const others = (await entries(folder)).map((entry) => entry.name).filter((name) => /\.(bin|h5|msgpack|pt|onnx|safetensors)$/.test(name));
     return others.length > 0 ? `no model.safetensors, only ${others.slice(0, 3).join(", ")}` : "no model.safetensors; pull it to fetch the rest";
   }
   try {

@@ -102,7 +102,9 @@ describe("which model a name means", () => {
     const found = await resolveModel("x.gguf", options);
     expect(found).toMatchObject({ name: "x", path: join(base, "work", "x.gguf") });
     expect(await found.folder.list()).toEqual(["x.gguf"]);
-    expect((await found.folder.open("x.gguf"))?.size).toBe(4);
+    const file = await found.folder.open("x.gguf");
+    expect(file?.size).toBe(4);
+    await file?.close();
     expect(await found.folder.open("my-model")).toBeUndefined();
   });
 });

@@ -14,6 +14,7 @@ import { loadNative } from "./node-native.ts";
 /** Where tools/build-kernels.mjs puts them, seen from src/host/, dist/host/ and a bundle in dist/. */
 const kernelFolders = ["../../dist/kernels/", "../kernels/", "./kernels/"];
 
+/** This machine's cores, kernels (WebAssembly and native) and worker threads. */
 export function nodeCpuHost(): CpuHost {
   enableRelaxedSimd();
   return { cores: availableParallelism(), canWait: true, loadKernels, spawnThread, loadNative };

@@ -68,14 +68,27 @@ function draw(data: TokenData, context: number, random: Random): number {
   );
 }
 
-/** Batches of windows spread evenly over a text: `count` windows at most, fewer where they would overlap. Never random. */
+/**
+ * Batches of windows spread evenly over a text: `count` windows at most, fewer where they would overlap. Never random.
+ * With a mask, over those windows in which something counts.
+ */
 export function evenBatches(data: TokenData, batch: number, context: number, count: number): Batch[] {
   const most = data.tokens.length - 1 - context; // where the last one may start
+  const spread = (windows: number): number[] => Array.from({ length: windows }, (_, i) => Math.floor((i * most) / Math.max(1, windows - 1)));
   const windows = Math.max(1, Math.min(count, Math.floor((data.tokens.length - 1) / context)));
-  const starts = Array.from({ length: windows }, (_, i) => Math.floor((i * most) / Math.max(1, windows - 1)));
+  const starts =
+    data.mask === undefined ? spread(windows) : spreadOver(data.mask, spread(Math.ceil((data.tokens.length - 1) / context)), context, count);
   const batches: Batch[] = [];
-  for (let at = 0; at < windows; at += batch) batches.push(batchAt(data, starts.slice(at, at + batch), context));
+  for (let at = 0; at < starts.length; at += batch) batches.push(batchAt(data, starts.slice(at, at + batch), context));
   return batches;
+}
+
+/** Of windows that cover a text, `count` at most in which something counts; the first one where none has. */
+function spreadOver(mask: Uint8Array, all: readonly number[], context: number, count: number): number[] {
+  const counting = all.filter((start) => mask.subarray(start + 1, start + context + 1).includes(1));
+  if (counting.length === 0) return all.slice(0, 1);
+  const chosen = Math.min(count, counting.length);
+  return Array.from({ length: chosen }, (_, i) => counting[Math.floor((i * counting.length) / chosen)]);
 }
 
 function batchAt({ tokens, mask }: TokenData, starts: readonly number[], context: number): Batch {

@@ -1,11 +1,12 @@
 /** `vitrine export` on real files: what it writes, where, and what it says to mistakes. */
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { temporaryTinyModel } from "../tiny-model.ts";
 import { hostModels } from "../../src/cli/host-models.ts";
 import { type FakeModels, type Ran, vitrine } from "./fake.testing.ts";
+import { exportedSchema, linesOf } from "./json-schema.testing.ts";
 
 let folder: string;
 let model: { path: string; remove(): Promise<void> };
@@ -32,6 +33,21 @@ describe("vitrine export", () => {
     expect(second).toMatchObject({ code: 0, stdout: `${out("again")}\n` });
     expect((await readdir(out("again"))).sort()).toEqual(["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]);
     expect((await readdir(folder)).sort()).toEqual(["again", "tiny.gguf"]); // no temporary files
+  });
+
+  test("tells as data what was written", async () => {
+    for (const [file, type, format] of [
+      ["data.gguf", "q4_0", "gguf"],
+      ["data", "bf16", "safetensors"],
+    ]) {
+      const { code, stdout, stderr } = await run("--out", out(file), "--type", type, "--json");
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      const [line, ...more] = linesOf(stdout);
+      expect(more).toEqual([]);
+      const { bytes, ...rest } = exportedSchema.parse(line);
+      expect(rest).toEqual({ type: "exported", model: basename(model.path), path: out(file), format, weights: type });
+      expect(bytes).toBe((await stat(format === "gguf" ? out(file) : join(out(file), "model.safetensors"))).size);
+    }
   });
 
   test("what was exported is a model for the other commands", async () => {

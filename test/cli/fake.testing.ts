@@ -95,7 +95,7 @@ export function fakeModels(
       models.asked.push(asked);
       options.onOpen?.(asked);
       const engine = fakeEngine(options);
-      return { ...engine, dispose: () => void (engine.dispose(), models.disposed++) };
+      return { ...engine, info: { ...engine.info, weights: asked.weights ?? "f32" }, dispose: () => void (engine.dispose(), models.disposed++) };
     },
     openTokenizer: async () => ({ name: "fake", tokenizer: hardTokenizer() }),
     tally: async (name, rule, changes) => ({ tally: tally(presetConfig(name ?? "gpt2", changes), rule, name ?? "gpt2"), stored: undefined }),

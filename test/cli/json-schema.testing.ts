@@ -5,18 +5,24 @@ import { z } from "zod";
 import type {
   CompareLine,
   DeviceLine,
+  ExportedLine,
+  EvaluationLine,
   GenerateEndLine,
   MergesLine,
   ModelLine,
   PromptLine,
   PulledLine,
+  RunLine,
+  SampleLine,
   ScoreEndLine,
   ScoreLine,
   StepLine,
   TallyLine,
   TokenEndLine,
   TokenLine,
+  TrainedTokenizerLine,
 } from "../../src/cli/json.ts";
+import type { TrainEvent } from "../../src/training/training.ts";
 
 const token = z.strictObject({ id: z.int().min(0), text: z.string() });
 const probability = z.number().min(0).max(1);
@@ -32,6 +38,17 @@ export const promptSchema: z.ZodType<PromptLine> = z.strictObject({
   tokens: z.array(token),
   model: z.string(),
   seed: count,
+  device: z.string(),
+  weights: z.enum(["f32", "f16", "int8", "int4"]).nullable(),
+});
+
+export const exportedSchema: z.ZodType<ExportedLine> = z.strictObject({
+  type: z.literal("exported"),
+  model: z.string(),
+  path: z.string(),
+  format: z.enum(["gguf", "safetensors"]),
+  weights: z.enum(["f32", "f16", "bf16", "q8_0", "q4_0"]),
+  bytes: count,
 });
 
 export const stepSchema: z.ZodType<StepLine> = z.strictObject({
@@ -46,6 +63,22 @@ export const stepSchema: z.ZodType<StepLine> = z.strictObject({
   top,
   rest: probability,
   dropped: z.array(token).nonempty().optional(),
+});
+
+export const trainedTokenizerSchema: z.ZodType<TrainedTokenizerLine> = z.strictObject({
+  type: z.literal("tokenizer"),
+  path: z.string(),
+  vocabulary: z.int().min(256),
+  special: z.array(z.string()),
+  merges: count,
+  lastCount: count,
+  pattern: z.enum(["gpt2", "cl100k"]),
+  bytes: count,
+  invalidBytes: count,
+  pieces: count,
+  distinctPieces: count,
+  textTokens: count,
+  seconds: z.number().min(0),
 });
 
 export const generateEndSchema: z.ZodType<GenerateEndLine> = z.strictObject({
@@ -141,6 +174,68 @@ export const deviceSchema: z.ZodType<DeviceLine> = z.strictObject({
   instructionSets: z.array(z.string()),
   gigaflops: z.number().positive().nullable(),
   gigabytesPerSecond: z.number().positive().nullable(),
+});
+
+const loss = z.number().min(0);
+export const runSchema: z.ZodType<RunLine> = z.strictObject({
+  type: z.literal("run"),
+  out: z.string(),
+  architecture: z.string(),
+  layers: count,
+  heads: count,
+  width: count,
+  context: count,
+  vocabulary: count,
+  weights: count,
+  trainTokens: count,
+  validationTokens: count,
+  tokensPerStep: count,
+  steps: count,
+  from: count,
+  device: z.string(),
+  seed: count,
+});
+export const trainEventSchema: z.ZodType<TrainEvent> = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("step"),
+    step: count,
+    steps: count,
+    loss,
+    learningRate: loss,
+    gradientNorm: loss,
+    tokens: count,
+    seconds: loss,
+  }),
+  z.strictObject({ type: z.literal("evaluation"), step: count, validationLoss: loss, trainLoss: loss, best: z.boolean() }),
+  z.strictObject({ type: z.literal("saved"), step: count, best: z.boolean(), seconds: loss }),
+  z.strictObject({ type: z.literal("warning"), step: count, message: z.string() }),
+  z.strictObject({ type: z.literal("end"), reason: z.enum(["done", "aborted"]), step: count, tokens: count, seconds: loss }),
+]);
+export const sampleSchema: z.ZodType<SampleLine> = z.strictObject({
+  type: z.literal("sample"),
+  step: count,
+  prompt: z.string(),
+  text: z.string(),
+  tokens: count,
+  reason: z.enum(["length", "stop", "end-of-text", "context-full", "aborted"]),
+  last: stepSchema.nullable(),
+});
+export const evaluationSchema: z.ZodType<EvaluationLine> = z.strictObject({
+  type: z.literal("evaluation"),
+  model: z.string(),
+  files: count,
+  tokens: count,
+  loss: loss.nullable(),
+  perplexity: z.number().min(1).nullable(),
+  accuracy: probability,
+  bytes: count,
+  characters: count,
+  bitsPerByte: loss.nullable(),
+  bitsPerCharacter: loss.nullable(),
+  context: count,
+  stride: count,
+  seconds: loss,
+  tokensPerSecond: loss,
 });
 
 export const pulledSchema: z.ZodType<PulledLine> = z.strictObject({

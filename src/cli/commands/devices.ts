@@ -25,6 +25,7 @@ Examples:
 GFLOP/s: a (256, 768) x (768, 768) product; reading prompts and training live on it.
 GB/s: a product with one row, 96 MiB of weights; every new token reads all weights.`;
 
+/** `vitrine devices` with its flags and help. */
 export function devicesCommand(run: Run): Command {
   const command = new Command("devices")
     .summary("what can compute here, what is picked, and how fast it is")

@@ -9,6 +9,7 @@ import type { FloatType } from "../../base/dtype.ts";
 import { quoted, VitrineError } from "../../base/errors.ts";
 import type { GgufType } from "../../formats/gguf-type.ts";
 import { interrupted } from "../errors.ts";
+import type { ExportedLine } from "../json.ts";
 import { bytes } from "../numbers.ts";
 import { oneOf } from "../options.ts";
 import { Progress } from "../progress.ts";
@@ -24,6 +25,7 @@ interface ExportFlags {
   readonly format?: string;
   readonly type: string;
   readonly force?: boolean;
+  readonly json?: boolean;
 }
 
 const examples = `
@@ -36,6 +38,7 @@ Examples:
 Types of GGUF: f32, f16, q8_0 (8 bits, blocks of 32) and q4_0 (4 bits); of safetensors: f32, f16, bf16.
 In GGUF norms, biases and position embeddings stay f32. A file appears whole or not at all.`;
 
+/** `vitrine export` with its flags and help. */
 export function exportCommand(run: Run): Command {
   return new Command("export")
     .summary("write a model in another form: GGUF or safetensors")
@@ -54,6 +57,7 @@ export function exportCommand(run: Run): Command {
         .argParser((text: string) => oneOf("--type", allTypes)(text.toLowerCase())),
     )
     .option("--force", "write over what is there")
+    .option("--json", "JSON Lines: what was written (docs/json.md)")
     .addHelpText("after", examples)
     .action((model: string | undefined, flags: ExportFlags) => run((session) => exportModel(session, model, flags)));
 }
@@ -90,8 +94,14 @@ async function exportModel(session: Session, named: string | undefined, flags: E
     if (toGguf) await exportGguf(found.folder, nodeFolderWriter(dirname(out)), basename(out), { ...options, type: ggufTypes[flags.type] });
     else await exportFolder(found.folder, nodeFolderWriter(out), { ...options, type: floatTypes[flags.type] });
     progress.clear();
-    await session.out.line(flags.out);
     const { size } = await stat(toGguf ? out : join(out, "model.safetensors"));
+    if (flags.json) {
+      const format = toGguf ? "gguf" : "safetensors";
+      const line: ExportedLine = { type: "exported", model: found.name, path: flags.out, format, weights: flags.type, bytes: size };
+      await session.out.line(JSON.stringify(line));
+      return 0;
+    }
+    await session.out.line(flags.out);
     await session.hint(`${found.name} as ${flags.type}, ${bytes(size)}; try vitrine generate "Once upon a time" --model ${flags.out}`);
     return 0;
   } catch (error) {

@@ -48,6 +48,7 @@ Examples:
 
 Text goes to standard output, everything else to standard error.`;
 
+/** `vitrine generate` with its flags and help. */
 export function generateCommand(run: (work: (session: Session) => Promise<number>) => Promise<void>): Command {
   const command = new Command("generate")
     .summary("continue a text, and show how each word was chosen")

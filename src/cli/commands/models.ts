@@ -16,6 +16,7 @@ Examples:
   vitrine models --json
   vitrine pull HuggingFaceTB/SmolLM-135M   to get one more`;
 
+/** `vitrine models` with its flags and help. */
 export function modelsCommand(run: Run): Command {
   return new Command("models")
     .summary("list the models that are here")

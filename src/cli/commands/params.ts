@@ -40,6 +40,7 @@ The video's rule counts the matrices of Key, Query and Value once per head and
 those of Output once per layer. It leaves out positions, biases and norms, and
 counts the unembedding also where it is the embedding's own matrix.`;
 
+/** `vitrine params` with its flags and help. */
 export function paramsCommand(run: Run): Command {
   return new Command("params")
     .summary("where a model's weights are, counted")

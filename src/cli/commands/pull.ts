@@ -17,6 +17,7 @@ Examples:
 A download that was cut goes on where it stopped: run the same command again.
 HF_ENDPOINT names another hub, HF_TOKEN your token, HF_HOME where the cache lies.`;
 
+/** `vitrine pull` with its flags and help. */
 export function pullCommand(run: Run): Command {
   return new Command("pull")
     .summary("download a model from a Hugging-Face-style hub")

@@ -38,6 +38,7 @@ surprise is -log2(probability): 1 bit = a coin toss, 10 bits = one in a thousand
 loss is the mean of -ln(probability). perplexity is e^loss: as unsure as a choice
 among so many words.`;
 
+/** `vitrine score` with its flags and help. */
 export function scoreCommand(run: Run): Command {
   const command = new Command("score")
     .summary("how much each word of a text surprises a model")
@@ -94,12 +95,15 @@ function finite(value: number | null): number | null {
   return value !== null && Number.isFinite(value) ? value : null;
 }
 
+function nothingToCompare(): VitrineError {
+  return new VitrineError("--compare compares small weights with f32, and none were asked for; add --weights int8, for example");
+}
+
 async function score(session: Session, words: readonly string[], flags: ScoreFlags): Promise<number> {
   const text = await givenText(session, words, flags.file);
   if (text === undefined || text === "")
     throw new VitrineError('no text was given; try vitrine score "Once upon a time there was a little girl", or pipe a text in');
-  if (flags.compare && (flags.weights ?? "f32") === "f32")
-    throw new VitrineError("--compare compares small weights with f32, and none were asked for; add --weights int8, for example");
+  if (flags.compare && flags.weights === "f32") throw nothingToCompare();
   if (session.stop.aborted) return session.isInterrupted() ? interrupted : 0;
   const engine = await openEngine(session, flags);
   let exact: Engine | undefined;
@@ -107,10 +111,11 @@ async function score(session: Session, words: readonly string[], flags: ScoreFla
     if (!engine.info.capabilities.score)
       throw new VitrineError(`${engine.info.name} cannot score: it gives no probabilities for a text of yours; use a local model`);
     checkContext(flags.context, engine.info);
+    if (flags.compare && engine.info.weights === "f32") throw nothingToCompare();
     if (flags.compare) exact = await openEngine(session, { ...flags, weights: "f32" });
     const { out } = session;
     const totals = new Totals();
-    const comparison = exact && new Comparison(flags.weights!, "f32");
+    const comparison = exact && new Comparison(engine.info.weights ?? "?", "f32");
     const asked = { context: flags.context, signal: session.stop };
     const exactSteps = exact?.score(text, asked);
     const begun = performance.now();

@@ -10,6 +10,7 @@ const prompt = "Once upon a time";
 /** Watched by a person it takes its time; through a pipe it runs at full speed. */
 const pace = 0.12;
 
+/** Generates a short text with every distribution, then names the commands to go on with. Gives the exit code. */
 export async function start(session: Session): Promise<number> {
   const { out } = session;
   const { paint, isTTY } = out.terminal;

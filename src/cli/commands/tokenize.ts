@@ -36,6 +36,7 @@ Examples:
 
 First line: the pieces with | between them. Second line: their ids.`;
 
+/** `vitrine tokenize` with its flags and help. */
 export function tokenizeCommand(run: Run): Command {
   const command = new Command("tokenize")
     .summary("cut a text into the pieces a model reads")

@@ -1,0 +1,101 @@
+/**
+ * From a plan to a run that can begin: device, tokenizer, tokens and a model with fresh weights, in the run's folder.
+ * What is asked for is training-plan.ts's, how the run goes on training/trainer.ts's.
+ */
+import { rm } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import type { ByteSource } from "../base/bytes.ts";
+import type { Device } from "../device/device.ts";
+import { loadTokenizerOnly } from "../engine/load.ts";
+import { localEngine } from "../engine/local.ts";
+import type { LocalEngine } from "../engine/local.ts";
+import { textSources } from "../host/text-sources.ts";
+import { nodeFolder, nodeFolderWriter } from "../host/node-files.ts";
+import { openDevice } from "../host/node.ts";
+import { initialModel } from "../model/random-weights.ts";
+import { tally } from "../model/tally.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { checkpointFile } from "../training/checkpoint.ts";
+
+import { endOfTextId, splitCorpus } from "../training/split.ts";
+import { encodeCorpus } from "../training/tokens.ts";
+import type { Corpus } from "../training/tokens.ts";
+import type { TokenData } from "../training/token-list.ts";
+import type { DeviceFlags } from "./options.ts";
+import { Progress } from "./progress.ts";
+import type { Session } from "./session.ts";
+import { tokensFolder, writePlan } from "./training-folder.ts";
+import { configOf } from "./training-plan.ts";
+import type { TrainPlan } from "./training-plan.ts";
+import { writeTokenizer } from "./training-tokenizer.ts";
+
+export interface OpenedRun {
+  /** The model that learns, and its tokenizer. Disposing it gives everything back. */
+  readonly engine: LocalEngine;
+  readonly train: TokenData;
+  readonly validation: TokenData | undefined;
+  /** Identity of all that is read, for checkpoints. */
+  readonly data: string;
+}
+
+/**
+ * Opens everything. In a new run the tokenizer is made first and lies in the folder from then on, with the plan; one that goes on
+ * (`goesOn`) finds it there. Mistakes in the texts show here, before the first step.
+ */
+export async function openRun(session: Session, out: string, plan: TrainPlan, flags: DeviceFlags, goesOn: boolean): Promise<OpenedRun> {
+  const device = await openDevice({ device: flags.device, threads: flags.threads });
+  try {
+    const files = await textSources(plan.files);
+    const validationFiles = "files" in plan.validation ? await textSources(plan.validation.files) : [];
+    if (!goesOn) {
+      await rm(join(out, checkpointFile), { force: true }); // with --force: an older run's, which would not fit the new plan
+      await writeTokenizer(session, out, plan, files, validationFiles, flags.threads);
+    }
+    const tokenizer = await loadTokenizerOnly(nodeFolder(out));
+    const corpus = await encoded(session, out, files, tokenizer, "reading the text");
+    const other = validationFiles.length > 0 ? await encoded(session, out, validationFiles, tokenizer, "reading the validation text") : undefined;
+    if (!goesOn) await writePlan(out, plan);
+    const engine = await newModel(device, plan, tokenizer, basename(resolve(out)));
+    const data = other === undefined ? corpus.fingerprint : `${corpus.fingerprint}+${other.fingerprint}`;
+    return { engine, data, ...parted(plan, corpus, other, tokenizer) };
+  } catch (error) {
+    device.dispose();
+    throw error;
+  }
+}
+
+async function encoded(session: Session, out: string, files: readonly ByteSource[], tokenizer: Tokenizer, title: string): Promise<Corpus> {
+  const progress = new Progress(session.talk, { title, unit: "bytes", after: 500 });
+  const folder = join(out, tokensFolder);
+  try {
+    return await encodeCorpus(files, tokenizer, {
+      cache: { folder: nodeFolder(folder), writer: nodeFolderWriter(folder) },
+      onProgress: (done, total, phase) => progress.update({ done, total, detail: phase }),
+      onNote: (note) => {
+        progress.clear();
+        void session.notice(note);
+      },
+      signal: session.stop,
+    });
+  } finally {
+    progress.clear();
+  }
+}
+
+function parted(
+  plan: TrainPlan,
+  corpus: Corpus,
+  other: Corpus | undefined,
+  tokenizer: Tokenizer,
+): { train: TokenData; validation: TokenData | undefined } {
+  if (other !== undefined) return { train: corpus, validation: other };
+  const share = "share" in plan.validation ? plan.validation.share : 0;
+  const { train, validation } = splitCorpus(corpus, endOfTextId(tokenizer), share);
+  return { train, validation: validation.tokens.length > 0 ? validation : undefined };
+}
+
+async function newModel(device: Device, plan: TrainPlan, tokenizer: Tokenizer, name: string): Promise<LocalEngine> {
+  const config = configOf(plan.model, tokenizer.vocabularySize, endOfTextId(tokenizer));
+  const model = await initialModel(config, device, plan.options.seed);
+  return localEngine({ model, tokenizer, name, tally: (rule) => tally(config, rule, name), onDispose: () => device.dispose() });
+}
