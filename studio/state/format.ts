@@ -1,0 +1,38 @@
+/** Numbers and tokens as people read them, the same everywhere. */
+
+/** 0.6136 -> "61.4 %"; small ones keep two digits, so that no probability reads as nothing. */
+export function percent(p: number): string {
+  const value = p * 100;
+  if (value === 0) return "0 %";
+  if (value >= 99.95 && value < 100) return ">99.9 %";
+  if (value >= 10) return `${value.toFixed(1)} %`;
+  if (value >= 0.1) return `${value.toFixed(2)} %`;
+  if (value >= 0.001) return `${value.toFixed(3)} %`;
+  return `${value.toExponential(0)} %`;
+}
+
+/** A logit or an activation: sign always there, minus as a real minus. */
+export function signed(x: number, digits = 2): string {
+  if (!Number.isFinite(x)) return x < 0 ? "−∞" : x > 0 ? "+∞" : "?";
+  const text = Math.abs(x).toFixed(digits);
+  return Number(text) === 0 ? text : (x < 0 ? "−" : "+") + text;
+}
+
+export function whole(n: number): string {
+  return n.toLocaleString("en-US");
+}
+
+/** -log2 p. */
+export function bits(p: number): string {
+  return p > 0 ? `${(-Math.log2(p)).toFixed(2)} bits` : "∞ bits";
+}
+
+/** A token with its spaces and line breaks made visible. */
+export function visible(text: string): string {
+  return text === "" ? "∅" : text.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll("\r", "␍");
+}
+
+/** One word of a shell. */
+export function shellWord(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
