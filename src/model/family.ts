@@ -18,6 +18,8 @@ export interface Family {
   /** Tensors a checkpoint may hold that say nothing new. */
   readonly ignored: RegExp;
   parameters(config: ModelConfig): Parameter[];
+  /** The norm before the unembedding: (..., C) -> (..., C). */
+  finalNorm(x: Tensor, weights: ModelWeights, config: ModelConfig): Tensor;
   /** One pass; the result belongs to `scope`. */
   forward(pass: Pass, weights: ModelWeights, scope: TensorScope, rotary: RotaryTables | undefined): Tensor;
 }

@@ -30,8 +30,11 @@ function forward(pass: Pass, weights: ModelWeights, scope: TensorScope): Tensor 
   const x = throughBlocks(pass, weights, scope, start, (layer, own, stream) => block(pass, layer, own, stream));
 
   // Unembedding: what could come next. (B, T, V) or (B, V)
-  const { weight, bias } = weights.finalNorm;
-  return unembed(pass, weights, x, (y) => layerNorm(y, weight, bias, config.normEpsilon));
+  return unembed(pass, weights, x, (y) => finalNorm(y, weights, config));
+}
+
+function finalNorm(x: Tensor, { finalNorm: { weight, bias } }: ModelWeights, config: ModelConfig): Tensor {
+  return layerNorm(x, weight, bias, config.normEpsilon);
 }
 
 function block(pass: Pass, layer: number, weights: BlockWeights, stream: Tensor): Tensor {
@@ -104,5 +107,6 @@ export const gpt2: Family = {
   blocks: "h.",
   ignored: /^(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)$|^lm_head\.weight$/, // causal masks saved by old versions; a tied head
   parameters,
+  finalNorm,
   forward,
 };

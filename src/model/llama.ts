@@ -31,7 +31,11 @@ function forward(pass: Pass, weights: ModelWeights, scope: TensorScope, rotary: 
   const x = throughBlocks(pass, weights, scope, start, (layer, own, stream) => block(pass, layer, own, stream, tables));
 
   // Unembedding: what could come next. (B, T, V) or (B, V)
-  return unembed(pass, weights, x, (y) => rmsNorm(y, weights.finalNorm.weight, config.normEpsilon));
+  return unembed(pass, weights, x, (y) => finalNorm(y, weights, config));
+}
+
+function finalNorm(x: Tensor, weights: ModelWeights, config: ModelConfig): Tensor {
+  return rmsNorm(x, weights.finalNorm.weight, config.normEpsilon);
 }
 
 function block(pass: Pass, layer: number, weights: BlockWeights, stream: Tensor, tables: Tensor): Tensor {
@@ -129,5 +133,6 @@ export const llama: Family = {
   blocks: "layers.",
   ignored: /rotary_emb\.inv_freq$|^lm_head\.weight$/, // tables saved by old versions; a tied head
   parameters,
+  finalNorm,
   forward,
 };

@@ -37,6 +37,12 @@ export interface NamedParameter {
   readonly values: Float32Array;
 }
 
+/** Which rows and columns of a matrix; all of them where nothing is said. */
+export interface ParameterPart {
+  readonly rows?: readonly [from: number, count: number];
+  readonly columns?: readonly [from: number, count: number];
+}
+
 export interface LanguageModel {
   readonly config: ModelConfig;
   readonly device: Device;
@@ -49,10 +55,25 @@ export interface LanguageModel {
    * without a cache, and gives the logits of all positions.
    */
   forward(tokens: readonly (readonly number[])[], options?: ForwardOptions): Tensor;
+  /**
+   * What the model would say if its residual stream ended as x: last norm and unembedding, (..., C) -> (..., V).
+   * With `normed`, x has been through the norm, or shall be read without it. The caller owns the result.
+   */
+  unembed(x: Tensor, normed?: boolean): Tensor;
+  /**
+   * What a part of a block writes into the residual stream, its bias left out and adapters heard: the heads' mixed values side by side,
+   * (..., H D), or neurons, (..., N) -> (..., C). Zeros in x are parts that stay silent. The caller owns the result.
+   */
+  writeOut(layer: number, part: "attention" | "mlp", x: Tensor): Tensor;
   /** An empty cache for a batch of B sequences; grows as needed up to `capacity` (default: the context length). */
   cache(B?: number, capacity?: number): KeyValueCache;
   /** All parameters by checkpoint name, read back from the device, for saving: shapes and order as in the checkpoint format. */
   parameters(): AsyncGenerator<NamedParameter>;
+  /**
+   * Part of one of those parameters, rows and columns as the checkpoint counts them (a vector is one row); adapters are not in it.
+   * Only the device's rows that hold the part are read. Throws VitrineError for an unknown name, ShapeError for a part that lies outside.
+   */
+  readParameter(name: string, part?: ParameterPart): Promise<Float32Array>;
   /** Writes one of those parameters, in the checkpoint's order. Throws VitrineError for an unknown name, ShapeError for another count of numbers. */
   writeParameter(name: string, values: Float32Array): void;
   /** All that can be learned, each matrix and vector once, always in the same order. Throws VitrineError unless the matrices are f32. */

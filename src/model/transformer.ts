@@ -5,6 +5,7 @@
 import { ShapeError, VitrineError } from "../base/errors.ts";
 import { elements, showShape } from "../base/shape.ts";
 import type { Device, Matrix } from "../device/device.ts";
+import { linear } from "../tensor/ops/linear.ts";
 import { tensorScope } from "../tensor/scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { ModelConfig } from "./config.ts";
@@ -13,7 +14,8 @@ import { DeviceCache } from "./kv-cache.ts";
 import type { KeyValueCache } from "./kv-cache.ts";
 import { learnableOf } from "./learnable.ts";
 import type { Learnable } from "./learnable.ts";
-import type { ForwardOptions, LanguageModel, NamedParameter } from "./model.ts";
+import { project } from "./layers.ts";
+import type { ForwardOptions, LanguageModel, NamedParameter, ParameterPart } from "./model.ts";
 import { countParameters } from "./parameters.ts";
 import type { Parameter } from "./parameters.ts";
 import { beginPass } from "./pass.ts";
@@ -53,12 +55,25 @@ export class Transformer implements LanguageModel {
       yield { name: parameter.name, shape: parameter.shape, values: await readParameter(this.device, this.weights, parameter) };
   }
 
+  async readParameter(name: string, part: ParameterPart = {}): Promise<Float32Array> {
+    return readParameter(this.device, this.weights, this.#parameter("readParameter", name), part);
+  }
+
+  unembed(x: Tensor, normed = false): Tensor {
+    using scope = tensorScope();
+    const final = normed ? x : familyOf(this.config).finalNorm(x, this.weights, this.config);
+    return scope.keep(linear(final, this.weights.unembedding));
+  }
+
+  writeOut(layer: number, part: "attention" | "mlp", x: Tensor): Tensor {
+    using scope = tensorScope();
+    const block = this.weights.blocks.at(layer);
+    if (!block || layer < 0) throw new VitrineError(`writeOut: layer ${layer} of ${this.config.layers}; they count from 0`);
+    return scope.keep(project(x, { ...(part === "attention" ? block.output : block.down), bias: null }));
+  }
+
   writeParameter(name: string, values: Float32Array): void {
-    const parameter = familyOf(this.config)
-      .parameters(this.config)
-      .find((one) => one.name === name);
-    if (!parameter)
-      throw new VitrineError(`writeParameter: this ${this.config.modelType} model has no tensor ${name}; names are those of parameters()`);
+    const parameter = this.#parameter("writeParameter", name);
     const { shape, place } = parameter;
     if (values.length !== elements(shape))
       throw new ShapeError(
@@ -72,21 +87,50 @@ export class Transformer implements LanguageModel {
     return learnableOf(this.weights);
   }
 
+  #parameter(operation: string, name: string): Parameter {
+    const parameter = familyOf(this.config)
+      .parameters(this.config)
+      .find((one) => one.name === name);
+    if (!parameter)
+      throw new VitrineError(`${operation}: this ${this.config.modelType} model has no tensor ${name}; names are those of parameters()`);
+    return parameter;
+  }
+
   dispose(): void {
     this.weights.dispose();
     this.#rotary?.dispose();
   }
 }
 
-/** The numbers of one checkpoint tensor, as they lie in the file. */
-async function readParameter(device: Device, weights: ModelWeights, { shape, place }: Parameter): Promise<Float32Array> {
-  if (place.kind === "vector") return (await place.of(weights).read()).slice(place.at, place.at + shape[0]);
-  if (place.order === "outputs-first") return device.readMatrix(place.of(weights), place.at, shape[0]);
-  const [inputs, outputs] = shape;
-  const rows = await device.readMatrix(place.of(weights), place.at, outputs); // (outputs, inputs)
-  const values = new Float32Array(rows.length);
-  for (let i = 0; i < outputs; i++) for (let j = 0; j < inputs; j++) values[j * outputs + i] = rows[i * inputs + j];
+/** The numbers of one checkpoint tensor, or of part of it, as they lie in the file. */
+async function readParameter(
+  device: Device,
+  weights: ModelWeights,
+  { name, shape, place }: Parameter,
+  { rows: askedRows, columns: askedColumns }: ParameterPart = {},
+): Promise<Float32Array> {
+  const [height, width] = shape.length === 1 ? [1, shape[0]] : shape;
+  const [row, rows] = inside(name, "rows", askedRows, height);
+  const [column, columns] = inside(name, "columns", askedColumns, width);
+  if (place.kind === "vector") return (await place.of(weights).read()).slice(place.at + column, place.at + column + rows * columns);
+  const values = new Float32Array(rows * columns);
+  if (place.order === "outputs-first") {
+    const held = await device.readMatrix(place.of(weights), place.at + row, rows); // (rows, width)
+    if (columns === width) return held;
+    for (let i = 0; i < rows; i++) values.set(held.subarray(i * width + column, i * width + column + columns), i * columns);
+    return values;
+  }
+  const held = await device.readMatrix(place.of(weights), place.at + column, columns); // (columns, height)
+  for (let j = 0; j < columns; j++) for (let i = 0; i < rows; i++) values[i * columns + j] = held[j * height + row + i];
   return values;
+}
+
+/** A range that lies within `size`, all of it where none was asked for. */
+function inside(name: string, what: string, asked: readonly [number, number] | undefined, size: number): readonly [number, number] {
+  const [from, count] = asked ?? [0, size];
+  if (!Number.isInteger(from) || !Number.isInteger(count) || from < 0 || count < 0 || from + count > size)
+    throw new ShapeError(`readParameter: ${count} ${what} from ${from} of ${name}, which has ${size}; ask for a part that lies inside`);
+  return [from, count];
 }
 
 /** A whole checkpoint matrix into its rows of a device matrix. */
