@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { root } from "./setup.mjs";
 
 /** Files of a model folder that the page reads; cards and recipes stay behind. */
-const needed = /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|vocab)\.json$|^merges\.txt$|^model.*\.safetensors(\.index\.json)?$/;
+const needed =
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|vocab)\.json$|^merges\.txt$|^model.*\.safetensors(\.index\.json)?$/;
 
 export async function buildStudio() {
   const out = join(root, "dist/studio");

@@ -66,7 +66,7 @@ export class EngineClient {
   }
 
   #send(ask: Ask): void {
-    this.#worker.postMessage(ask);
+    this.#worker.postMessage(ask, []);
   }
 
   #hear(answer: Answer): void {

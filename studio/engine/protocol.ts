@@ -3,6 +3,7 @@
  * engine-worker.ts answers, engine-client.ts asks. Panels import types from here and nothing from src/.
  */
 import type { Activation, Contributions, Edit, HeadStages, Lens, Neurons, Patterns, WeightBlock } from "../../src/inspection/inspection.ts";
+import type { NamedMatrix } from "../../src/inspection/matrices.ts";
 import type { MergeStep } from "../../src/tokenizer/tokenizer.ts";
 import type { Tally } from "../../src/model/tally.ts";
 import type { Dimensions } from "../../src/model/presets.ts";
@@ -19,6 +20,7 @@ export type {
   MergeStep,
   ModelConfig,
   ModelInfo,
+  NamedMatrix,
   Neurons,
   Patterns,
   Tally,
@@ -93,8 +95,7 @@ export interface Outlook {
 }
 
 export type ModelSource =
-  | { readonly kind: "embedded"; readonly name: string }
-  | { readonly kind: "files"; readonly name: string; readonly files: readonly File[] };
+  { readonly kind: "embedded"; readonly name: string } | { readonly kind: "files"; readonly name: string; readonly files: readonly File[] };
 
 export interface OpenedModel {
   readonly info: ModelInfo;
@@ -123,7 +124,8 @@ export interface EngineCalls {
   /** The facts of tokens that stood there already, as `step` would have told them. */
   replay(ids: readonly number[], next: readonly number[], prompt: number, sampling: Sampling, context: number): readonly NextStep[];
   tally(rule: "video" | "exact"): Tally;
-  lens(ids: readonly number[], options: { readonly target?: number; readonly top?: number }): Lens;
+  /** Of the positions asked for (default: all); `next` is followed at the last one. */
+  lens(ids: readonly number[], options: { readonly positions?: readonly number[]; readonly next?: number; readonly top?: number }): Lens;
   /** `target`: the token after `position` that is pushed. */
   contributions(ids: readonly number[], position: number, target: number, relative: boolean): Contributions;
   /** Of the layers `from` to `to` (excluded), each at most `size` cells wide. */
@@ -132,8 +134,8 @@ export interface EngineCalls {
   neurons(ids: readonly number[], layer: number, position: number, count: number): Neurons;
   capture(ids: readonly number[], names: readonly string[]): readonly Activation[];
   whatIf(ids: readonly number[], edits: readonly Edit[]): Outlook;
-  /** A block of a matrix by its checkpoint name; rows and columns as [first, count]. */
-  matrix(name: string, rows: readonly [number, number], columns: readonly [number, number]): WeightBlock;
+  /** A block of a matrix by its checkpoint name, or by category, layer and head; rows and columns as [first, count], all by default. */
+  matrix(which: string | NamedMatrix, rows?: readonly [number, number], columns?: readonly [number, number]): WeightBlock;
   /** Checkpoint names of all matrices and vectors, with their shapes. */
   matrices(): readonly { readonly name: string; readonly shape: readonly number[] }[];
 }

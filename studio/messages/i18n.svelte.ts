@@ -36,6 +36,8 @@ export type Words<Keys extends string> = { readonly [Key in Keys]: string };
 export type Messages<Keys extends string> = { readonly en: Words<Keys>; readonly zh: Words<Keys> };
 
 /** A function that gives a message in the current language, with {placeholders} filled in. */
-export function translator<const Keys extends string>(messages: Messages<Keys>): (key: Keys, values?: Readonly<Record<string, string | number>>) => string {
+export function translator<const Keys extends string>(
+  messages: Messages<Keys>,
+): (key: Keys, values?: Readonly<Record<string, string | number>>) => string {
   return (key, values = {}) => messages[language.current][key].replaceAll(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }

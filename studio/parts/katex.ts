@@ -1,7 +1,7 @@
 /** KaTeX with its style sheet, loaded with the first formula. */
 import "katex/dist/katex.min.css";
-import katex from "katex";
+import { renderToString } from "katex";
 
 export function render(tex: string, display: boolean): string {
-  return katex.renderToString(tex, { displayMode: display, throwOnError: false, output: "htmlAndMathml" });
+  return renderToString(tex, { displayMode: display, throwOnError: false, output: "htmlAndMathml" });
 }

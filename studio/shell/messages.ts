@@ -76,7 +76,8 @@ export const t = translator({
     storedOk: "{name} is kept on this device; it will be in the model menu next time",
     storeRefused: "This browser keeps no files for this page, so {name} is open only until you leave",
     storing: "Keeping {name} on this device",
-    tooBig: "{name} is {size}; a page can hold {limit}. Take a smaller model, or run it with the command: vitrine generate --model FOLDER --weights int8",
+    tooBig:
+      "{name} is {size}; a page can hold {limit}. Take a smaller model, or run it with the command: vitrine generate --model FOLDER --weights int8",
     notModel: "{name}: not a model. Drop a Hugging Face folder: config.json, model.safetensors and tokenizer.json (or vocab.json and merges.txt)",
     secondTab: "Another tab is keeping {name} just now; it is open here all the same",
   },

@@ -32,7 +32,7 @@ export async function begin(address: Address, noModel: string): Promise<void> {
   if (address.model !== undefined) {
     const named = [...shelf, ...(await keptModels())].find(({ name }) => name === address.model);
     if (named && (await openFromShelf(named))) {
-      studio.model && (await studio.readPrompt(address.tree));
+      await studio.readPrompt(address.tree);
       studio.select(address.selected);
       return;
     }
