@@ -8,6 +8,7 @@ data=$(cd "$1" && pwd)
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
 vitrine() { node "${VITRINE:-bin/vitrine.js}" "$@"; }
+flags=(${JSON:+--json} ${THREADS:+--threads "$THREADS"})
 
 # Every twentieth story is never learned from, neither by the tokenizer nor by the model.
 [ -f "$out/stories-held.txt" ] || node -e '
@@ -31,19 +32,19 @@ fi
 [ -f "$out/tokens/tokenizer.json" ] || vitrine tokenizer train "$out/stories-train.txt" "$data/books/children" --vocabulary 4096 --out "$out/tokens"
 
 # P: pre-training.
-if [ -f "$out/base/run.json" ]; then vitrine train --resume --out "$out/base" ${JSON:+--json} || true
+if [ -f "$out/base/run.json" ]; then vitrine train --resume --out "$out/base" "${flags[@]}"
 else
   vitrine train "$out/books" --out "$out/base" --tokenizer "$out/tokens" --layers 6 --heads 4 --width 256 --context 256 \
     --batch 8 --steps "${BASE_STEPS:-800}" --learning-rate 1e-3 --least-learning-rate 3e-4 --warmup 80 --weight-decay 0.1 --beta2 0.98 --seed 1 \
-    --validation-share 0.01 --evaluate-every 200 --sample-prompt "Once upon a time, there was a" ${JSON:+--json}
+    --validation-share 0.01 --evaluate-every 200 --sample-prompt "Once upon a time, there was a" "${flags[@]}"
 fi
 
 # G and T: fine-tuning, on stories only.
-if [ -f "$out/stories/run.json" ]; then vitrine finetune --resume --out "$out/stories" ${JSON:+--json}
+if [ -f "$out/stories/run.json" ]; then vitrine finetune --resume --out "$out/stories" "${flags[@]}"
 else
   vitrine finetune "$out/base" "$out/stories-train.txt" --out "$out/stories" --validation "$out/stories-held.txt" --old-text "$data/books/children/the-wonderful-wizard-of-oz.txt" \
     --batch 8 --steps "${STORY_STEPS:-2200}" --learning-rate 1e-3 --warmup 60 --weight-decay 0.1 --dropout 0.05 --seed 1 --evaluate-every 200 \
-    --report-prompt "Once upon a time, there was a" --report-prompt "The king said" --report-prompt "One day, a little girl named" ${JSON:+--json}
+    --report-prompt "Once upon a time, there was a" --report-prompt "The king said" --report-prompt "One day, a little girl named" "${flags[@]}"
 fi
 
 vitrine eval "$out/stories/best" "$out/stories-held.txt"
