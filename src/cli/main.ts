@@ -45,6 +45,11 @@ const entries: readonly Entry[] = [
     summary: "write a model in another form: GGUF or safetensors",
     load: async () => (await import("./commands/export.ts")).exportCommand,
   },
+  {
+    name: "studio",
+    summary: "the web app: see every word being chosen, in a browser",
+    load: async () => (await import("./commands/studio.ts")).studioCommand,
+  },
   { name: "models", summary: "list the models that are here", load: async () => (await import("./commands/models.ts")).modelsCommand },
   {
     name: "devices",

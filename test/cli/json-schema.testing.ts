@@ -17,6 +17,7 @@ import type {
   ScoreEndLine,
   ScoreLine,
   StepLine,
+  StudioLine,
   TallyLine,
   TokenEndLine,
   TokenLine,
@@ -252,3 +253,5 @@ export function linesOf(text: string): Record<string, unknown>[] {
   if (!text.endsWith("\n")) throw new Error("the last line is not ended");
   return text.slice(0, -1).split("\n").map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
 }
+
+export const studioSchema: z.ZodType<StudioLine> = z.strictObject({ type: z.literal("studio"), address: z.url() });
