@@ -12,12 +12,12 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { openSite } from "../../src/server/site.ts";
 import type { Site } from "../../src/server/site.ts";
 
-export const root = fileURLToPath(new URL("../..", import.meta.url));
+export const root: string = fileURLToPath(new URL("../..", import.meta.url));
 const tools = (await import(new URL("../../tools/browser.mjs", import.meta.url).href)) as { findBrowser(): string | undefined };
 const browserPath = tools.findBrowser();
 
 /** Why these tests cannot run here; "" when they can. */
-export const missing =
+export const missing: string =
   browserPath === undefined
     ? "no Chromium or Chrome found, name one in CHROME_PATH"
     : existsSync(join(root, "dist/studio/index.html"))
