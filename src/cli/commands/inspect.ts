@@ -75,7 +75,7 @@ export function inspectCommand(run: Run): Command {
   const command = new Command("inspect")
     .summary("look inside a model while it reads")
     .description(
-      "Shows how a prediction comes about: what each layer would say, which heads and MLPs\npush a word, where attention looks, what happens without a part.",
+      "Shows how a prediction comes about: what each layer would say, which heads and\nMLPs push a word, where attention looks, what happens without a part.",
     )
     .argument("[prompt...]", "the text");
   return addModelFlags(addFileFlag(command, "the text"))
