@@ -26,7 +26,9 @@ describe("the studio", () => {
 
   test("has panels that do not know each other", () => {
     const panel = (file: string): string | undefined => /^panels\/([^/]+)\//.exec(file)?.[1];
-    const strays = files.filter((file) => panel(file) !== undefined && imports(file).some((target) => (panel(target) ?? panel(file)) !== panel(file)));
+    const strays = files.filter(
+      (file) => panel(file) !== undefined && imports(file).some((target) => (panel(target) ?? panel(file)) !== panel(file)),
+    );
     expect(strays).toEqual([]);
   });
 
