@@ -18,12 +18,19 @@ describe("dimensions", () => {
 
   test("bending a preset gives what the command counts", () => {
     fc.assert(
-      fc.property(fc.constantFrom(...presetNames), head, head, fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 9999 }), (name, heads, size, layers, vocabularySize) => {
-        const dimensions = { width: heads * size, heads, layers, vocabularySize, contextLength: 77 };
-        const bent = bend(presetConfig(name), dimensions);
-        const fresh = presetConfig(name, dimensions);
-        for (const rule of ["video", "exact"] as const) expect(tally(bent, rule, name)).toEqual(tally(fresh, rule, name));
-      }),
+      fc.property(
+        fc.constantFrom(...presetNames),
+        head,
+        head,
+        fc.integer({ min: 1, max: 60 }),
+        fc.integer({ min: 1, max: 9999 }),
+        (name, heads, size, layers, vocabularySize) => {
+          const dimensions = { width: heads * size, heads, layers, vocabularySize, contextLength: 77 };
+          const bent = bend(presetConfig(name), dimensions);
+          const fresh = presetConfig(name, dimensions);
+          for (const rule of ["video", "exact"] as const) expect(tally(bent, rule, name)).toEqual(tally(fresh, rule, name));
+        },
+      ),
     );
   });
 
@@ -67,12 +74,17 @@ describe("formulas", () => {
       for (const { formula, numbers, weights } of tally(presetConfig(name), rule).rows) {
         const sum = factors(formula, numbers);
         if (sum.length === 0) expect(weights).toBe(0);
-        else expect(sum.reduce((total, product) => total + product.reduce((part, { value }) => part * Number(value.replaceAll(",", "")), 1), 0)).toBe(weights);
+        else
+          expect(sum.reduce((total, product) => total + product.reduce((part, { value }) => part * Number(value.replaceAll(",", "")), 1), 0)).toBe(
+            weights,
+          );
         for (const { symbol } of sum.flat()) if (symbol !== "2") expect(knobsOf(symbol).length, symbol).toBeGreaterThan(0);
       }
   });
 
   test("as KaTeX", () => {
-    expect(tex(factors("2 * d_embed * n_kv_heads + d_query", "2 * 8 * 4 + 2"))).toBe("2 \\cdot d_\\text{embed} \\cdot n_\\text{kv heads} + d_\\text{query}");
+    expect(tex(factors("2 * d_embed * n_kv_heads + d_query", "2 * 8 * 4 + 2"))).toBe(
+      "2 \\cdot d_\\text{embed} \\cdot n_\\text{kv heads} + d_\\text{query}",
+    );
   });
 });

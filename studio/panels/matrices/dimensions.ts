@@ -46,7 +46,10 @@ export function fits(base: ModelConfig, { width, heads }: Pick<Dimensions, "widt
 }
 
 /** The nearest heads for this width and the nearest widths for these heads that work, nearest first. */
-export function nearestThatFit(base: ModelConfig, { width, heads }: Pick<Dimensions, "width" | "heads">): { readonly heads: number[]; readonly widths: number[] } {
+export function nearestThatFit(
+  base: ModelConfig,
+  { width, heads }: Pick<Dimensions, "width" | "heads">,
+): { readonly heads: number[]; readonly widths: number[] } {
   const near = (from: number, [least, most]: readonly [number, number], works: (n: number) => boolean): number[] => {
     const found: number[] = [];
     for (const step of [-1, 1])
@@ -118,6 +121,7 @@ export function knobsOf(symbol: string): readonly Dimension[] {
 
 /** d_embed -> d_{embed}, for KaTeX. */
 export function tex(sum: readonly (readonly Factor[])[]): string {
-  const word = ({ symbol }: Factor): string => symbol.replace(/^([a-z])_(.*)$/, (_, letter: string, name: string) => `${letter}_\\text{${name.replace("_", " ")}}`);
+  const word = ({ symbol }: Factor): string =>
+    symbol.replace(/^([a-z])_(.*)$/, (_, letter: string, name: string) => `${letter}_\\text{${name.replace("_", " ")}}`);
   return sum.map((product) => product.map(word).join(" \\cdot ")).join(" + ");
 }

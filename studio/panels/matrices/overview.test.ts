@@ -3,7 +3,12 @@ import { describe, expect, test } from "vitest";
 import { emptyOverview, mostSquares, statisticsOf, statisticsOfCells, withRows } from "./overview.ts";
 
 const matrix = fc
-  .record({ rows: fc.integer({ min: 1, max: 40 }), columns: fc.integer({ min: 1, max: 40 }), most: fc.integer({ min: 1, max: 12 }), cut: fc.integer({ min: 1, max: 40 }) })
+  .record({
+    rows: fc.integer({ min: 1, max: 40 }),
+    columns: fc.integer({ min: 1, max: 40 }),
+    most: fc.integer({ min: 1, max: 12 }),
+    cut: fc.integer({ min: 1, max: 40 }),
+  })
   .chain((size) =>
     fc.record({
       size: fc.constant(size),

@@ -67,7 +67,12 @@ describe("matrix and vector", () => {
         const turned = liesTurned(config, category);
         const weights = drawn(block, turned);
         const columns = turned ? block.shape[0] : block.shape[1];
-        for (const [row, column] of [[0, 0], [1, 2], [3, 1]]) { // prettier-ignore
+        for (const [row, column] of [
+          [0, 0],
+          [1, 2],
+          [3, 1],
+        ]) {
+          // prettier-ignore
           const [first, second] = inCheckpoint(config, category, head, row, column);
           const { data } = await matrixOf(model, block.name, [first, 1], [second, 1]);
           expect(data[0]).toBe(weights[row * columns + column]);

@@ -46,7 +46,13 @@ export function headStart(config: ModelConfig, category: Category, head: number 
 }
 
 /** A weight of the drawing, in the checkpoint's tensor. GPT-2 has queries, keys and values side by side. */
-export function inCheckpoint(config: ModelConfig, category: Category, head: number | undefined, row: number, column: number): readonly [row: number, column: number] {
+export function inCheckpoint(
+  config: ModelConfig,
+  category: Category,
+  head: number | undefined,
+  row: number,
+  column: number,
+): readonly [row: number, column: number] {
   const start = headStart(config, category, head);
   const third = config.family === "gpt2" ? ["Query", "Key", "Value"].indexOf(category) : 0;
   const [output, input] = category === "Output" ? [row, start + column] : [Math.max(0, third) * config.width + start + row, column];
