@@ -20,6 +20,7 @@ export interface CellPalette {
   readonly minus: Ramp;
   readonly data: Ramp;
   readonly inUse: string;
+  readonly ground: string;
   readonly text: string;
   readonly quiet: string;
   readonly line: string;
@@ -40,6 +41,7 @@ export function cellPalette(element: Element): CellPalette {
     minus: ramp(stops("minus")),
     data: ramp(stops("data")),
     inUse: variable("in-use"),
+    ground: variable("ground"),
     text: variable("text"),
     quiet: variable("quiet"),
     line: variable("line-strong"),
