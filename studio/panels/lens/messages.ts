@@ -8,7 +8,7 @@ export const t = translator({
     isCame: "the token that came",
     itsFinal: "its final answer is {token}",
     caution:
-      "Each cell reads a half-finished thought with the model's own last step. Early stages write notes for later ones, not answers, so there a strange word or a small percentage means little; from the middle up the lens can be trusted more.",
+      "Early stages take notes for later ones rather than answer: an odd word or a small percentage there means little. The higher the row, the more the lens can be trusted.",
     embedding: "the embedding",
     attention: "attention {n}",
     mlp: "MLP {n}",
@@ -132,8 +132,7 @@ export const t = translator({
     isFinal: "已是最终的首选",
     isCame: "正是实际出现的词元",
     itsFinal: "最终答案是 {token}",
-    caution:
-      "每个格子都用模型自己的最后一步去读一个想到一半的念头。早期阶段是在为后面的层做笔记，而不是在作答，所以那里出现怪词或很小的百分比说明不了什么；从中间往上，透镜才更可信。",
+    caution: "早期阶段更多是在为后面的层做笔记，而不是作答：那里出现怪词或很小的百分比说明不了什么。行越靠上，透镜越可信。",
     embedding: "嵌入",
     attention: "第 {n} 层注意力",
     mlp: "第 {n} 层 MLP",

@@ -36,7 +36,11 @@ export function muteableName({ layer, head }: Muteable): string {
 
 /** A probability: whole percents are enough for the story. */
 export function shown(p: number): string {
-  if (studio.depth !== "story") return percent(p);
+  return studio.depth === "story" ? roughly(p) : percent(p);
+}
+
+/** Whole percents, where there is room for no more. */
+export function roughly(p: number): string {
   const value = p * 100;
   return value > 0 && value < 1 ? "<1 %" : `${value.toFixed(0)} %`;
 }
