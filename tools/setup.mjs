@@ -20,7 +20,7 @@ export function setUp() {
     run("npm", ["ci", "--ignore-scripts", "--loglevel=error", "--no-fund", "--no-audit"], "is the npm registry reachable?");
     writeFileSync(join(root, "node_modules/.vitrine-stamp"), packages);
   }
-  const sources = fingerprint(["package-lock.json", "tsconfig.json", "tsconfig.build.json", "tools", "kernels", "src"]);
+  const sources = fingerprint(["package-lock.json", "tsconfig.json", "tsconfig.build.json", "tools", "kernels", "src", "studio", "models"]);
   if (stamp("dist/.stamp") !== sources) {
     say("building (once) ...");
     rmSync(join(root, "dist/.stamp"), { force: true });
