@@ -53,6 +53,7 @@ async function openModel(source: ModelSource, signal: AbortSignal): Promise<Open
     threads: Number(/(\d+) threads?/.exec(engine.info.device)?.[1] ?? 1),
     isolated: globalThis.crossOriginIsolated === true,
     startId: tokenizer.bosId ?? config.bosId ?? tokenizer.eosId,
+    banned,
   };
 }
 

@@ -106,6 +106,8 @@ export interface OpenedModel {
   readonly isolated: boolean;
   /** Start token for an empty prompt. */
   readonly startId: number | undefined;
+  /** Ids that have no token and are never chosen. */
+  readonly banned: readonly number[];
 }
 
 /** Calls by name. Each may be given up with an AbortSignal; a call that waits in line then never starts. */
