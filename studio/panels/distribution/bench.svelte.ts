@@ -31,7 +31,17 @@ class Bench {
   pinned: readonly number[] = $state.raw([]);
   /** Its share is drawn on the curve beside the top token's. */
   followed: number | undefined = $state(undefined);
-  lecture: Lecture = new Lecture();
+  readonly lecture: Lecture = new Lecture();
+  #model: string | undefined;
+
+  /** Ids mean other tokens in another model. */
+  belongsTo(model: string): void {
+    if (this.#model !== undefined && this.#model !== model) {
+      this.pinned = [];
+      this.followed = undefined;
+    }
+    this.#model = model;
+  }
 }
 
 export const bench = new Bench();

@@ -71,7 +71,10 @@ describe("spread", () => {
         const inRows = rows.filter(({ cut }) => cut === undefined);
         expect(rest.kept).toBe(kept - inRows.length);
         if (banned.length === 0) {
-          const mass = kepts.reduce((sum, id) => sum + sampler({ temperature: options.temperature }).filter(own.distribution, [], []).probability(id), 0);
+          const mass = kepts.reduce(
+            (sum, id) => sum + sampler({ temperature: options.temperature }).filter(own.distribution, [], []).probability(id),
+            0,
+          );
           expect(keptMass).toBeCloseTo(mass, 6);
           expect(topShare).toBe(Math.max(...rows.map(({ tempered }) => tempered)));
         }
