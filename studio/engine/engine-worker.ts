@@ -115,6 +115,13 @@ const handlers: Handlers = {
       return id === undefined ? piece : tokenizer.token(id).text;
     });
   },
+  pieceTokens: async ([pieces]) => {
+    const { tokenizer } = opened().engine;
+    return pieces.map((piece) => {
+      const id = tokenizer.idOf(piece);
+      return id === undefined ? undefined : tokenFacts(tokenizer.token(id));
+    });
+  },
   vocabulary: async () => {
     const { engine } = opened();
     const { vocabularySize } = engine.model.config;

@@ -131,6 +131,8 @@ export interface EngineCalls {
   merges(text: string): readonly (readonly MergeStep[])[];
   /** Pieces of every merge step as people read them, by the vocabulary's own spelling. */
   readPieces(pieces: readonly string[]): readonly string[];
+  /** The tokens that such pieces are; undefined for a piece that is none. */
+  pieceTokens(pieces: readonly string[]): readonly (TokenFacts | undefined)[];
   /** Texts of all ids. */
   vocabulary(): readonly string[];
   /** What the model expected at every position of a text. */
