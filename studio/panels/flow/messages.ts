@@ -69,11 +69,13 @@ export const t = translator({
     score: "score",
     gives: "gives",
     score2: "Score: {row} asks {column}",
-    scoreStory: "How well the question of {row} fits what {column} offers: their numbers multiplied in pairs, summed, divided by the root of the head's size.",
+    scoreStory:
+      "How well the question of {row} fits what {column} offers: their numbers multiplied in pairs, summed, divided by the root of the head's size.",
     weightTitle: "Weight: {row} looks at {column}",
     weightStory: "The scores of {row} through softmax: they become shares of 100 %. {column} gets this share.",
     givesTitle: "What {column} gives {row}",
-    givesStory: "A word that is looked at may have little to say. This is the weight times the length of its value after the output matrix, as it arrives in the stream.",
+    givesStory:
+      "A word that is looked at may have little to say. This is the weight times the length of its value after the output matrix, as it arrives in the stream.",
     terms: "number of terms",
     headSize: "size of the head",
     sumOf: "sum of the products",
@@ -93,7 +95,8 @@ export const t = translator({
     writesTitle: "What neuron {n} writes",
     writesStory: "The length of what it adds to the stream: its activation times the length of its output row. The list is sorted by it.",
     pushTitle: "Neuron {n} and {token}",
-    pushStory: "How far the neuron's output row, with the sign of its activation, points to this token: its product with the token's row of the unembedding, for an activation of 1, before the last norm.",
+    pushStory:
+      "How far the neuron's output row, with the sign of its activation, points to this token: its product with the token's row of the unembedding, for an activation of 1, before the last norm.",
     finalNorm: "Last norm",
     unembedding: "Unembedding",
     softmax: "Softmax",
@@ -107,7 +110,8 @@ export const t = translator({
     cosineTitle: "Direction of what is added",
     cosineStory: "1 = along the stream, 0 = a new direction, −1 = against it. The arrow points right, up, or left.",
     cellTitle: "Number {n} of {what}",
-    cellStory: "One of the {n} numbers of this vector, as the model computed it. Strips draw each vector on its own scale: above the line is positive, below is negative, height and shade grow with the root of the size.",
+    cellStory:
+      "One of the {n} numbers of this vector, as the model computed it. Strips draw each vector on its own scale: above the line is positive, below is negative, height and shade grow with the root of the size.",
     what_embedding: "the embedding of {token}",
     what_positions: "position {n}",
     what_after: "the stream after {part}, layer {layer}",

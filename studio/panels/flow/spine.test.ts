@@ -30,10 +30,7 @@ describe("columns", () => {
     const columns = columnsOf(spine);
     expect(columns.map(({ position }) => position)).toEqual([1, 4]);
     for (const [p, column] of columns.entries()) {
-      expect(column.joined.map(({ kind }) => kind)).toEqual([
-        ...(positions ? ["positions"] : []),
-        ...["attention", "mlp", "attention", "mlp"],
-      ]);
+      expect(column.joined.map(({ kind }) => kind)).toEqual([...(positions ? ["positions"] : []), ...["attention", "mlp", "attention", "mlp"]]);
       let before = column.embedding;
       for (const joining of column.joined) {
         expect([...joining.before]).toEqual([...before]);

@@ -1,5 +1,5 @@
 /** Answers to "why this number?" for everything the panel shows, with the code that prints the same number. */
-import type { HeadStages, ModelConfig, Neuron } from "../../engine/protocol.ts";
+import type { HeadStages, ModelConfig, Neurons } from "../../engine/protocol.ts";
 import { percent, shellWord, signed, visible, whole } from "../../state/format.ts";
 import { studio } from "../../state/studio.svelte.ts";
 import type { Operand, Why } from "../../state/why.ts";
@@ -7,6 +7,8 @@ import type { Window } from "./flow.svelte.ts";
 import type { ScoreSum } from "./heads.ts";
 import { t } from "./messages.ts";
 import type { Joining } from "./spine.ts";
+
+type Neuron = Neurons["neurons"][number];
 
 const quote = (text: string): string => `‘${visible(text)}’`;
 
@@ -105,11 +107,14 @@ export function cosineWhy(key: string, seen: Window, joining: Joining, position:
   };
 }
 
-function headCode(seen: Window, { layer, head, positions: T }: HeadStages, i: number, j: number, what: "scores" | "pattern" | "weighted"): Why["code"] {
-  const lines = [
-    `const stages = await headStages(model, ids, ${layer}, ${head});`,
-    `console.log(stages.${what}[${i} * ${T} + ${j}]);`,
-  ];
+function headCode(
+  seen: Window,
+  { layer, head, positions: T }: HeadStages,
+  i: number,
+  j: number,
+  what: "scores" | "pattern" | "weighted",
+): Why["code"] {
+  const lines = [`const stages = await headStages(model, ids, ${layer}, ${head});`, `console.log(stages.${what}[${i} * ${T} + ${j}]);`];
   return code(seen, "headStages", lines, what === "scores" ? undefined : `--attention ${layer}.${head} --position ${i}`);
 }
 
