@@ -32,9 +32,15 @@ export function readShades(): Shades {
 
 export const css = ([r, g, b]: readonly [number, number, number]): string => `rgb(${r} ${g} ${b})`;
 
-function bytes(hex: string): number[] {
-  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) || 0);
+/** A canvas gives every way of writing a colour back as #rrggbb; a minifier may have made "#fff" or "red" of it. */
+function bytes(colour: string): number[] {
+  probe ??= new OffscreenCanvas(1, 1).getContext("2d");
+  if (probe) probe.fillStyle = colour;
+  const hex = String(probe?.fillStyle ?? "#808080");
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 }
+
+let probe: OffscreenCanvasRenderingContext2D | null | undefined;
 
 /** A canvas as large as it is on screen, cleared, with lengths in CSS pixels. */
 export function context(canvas: HTMLCanvasElement, width: number, height: number): CanvasRenderingContext2D {
