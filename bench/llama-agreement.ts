@@ -1,10 +1,12 @@
 /**
  * The proof of our GGUF files by somebody else's engine: llama.cpp loads what `vitrine export` writes, cuts text into the same ids,
  * and predicts the same next tokens as our reference device at every position. Fails (exit code 1) when it does not at f32.
+ * Models are a published one, random ones, and two that `vitrine train` makes here: tokenizer, weights and folder all our own.
  *
  * Two things of llama.cpp's show in the table: it looks GELU up in a table of fp16 numbers (with the MLPs of the random GPT-2 silenced,
  * its probabilities came within 3e-7 of ours instead of 2e-5), and with quantised weights it rounds activations to 8 bits as well.
  */
+import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Folder } from "../src/base/bytes.ts";
@@ -94,6 +96,18 @@ async function randomFolder(folder: string, config: ModelConfig, tokenizer: stri
       tensors.map(async ({ name: tensor, shape }) => ({ name: tensor, shape, dtype: "F32" as const, values: await weights.read(tensor) })),
     ),
   });
+  return path;
+}
+
+/** What `vitrine train` leaves after a few steps on Shakespeare with a vocabulary of its own. Made once. */
+function trainedFolder(architecture: "gpt2" | "llama"): string {
+  const path = join(out, `trained-${architecture}`);
+  if (existsSync(join(path, "config.json"))) return path;
+  const shape = ["--layers", "2", "--heads", "4", "--width", "64", "--context", "256", "--vocabulary", "1000"];
+  const args = ["train", join(root, "../shared/data/shakespeare"), "--out", path, "--architecture", architecture, ...shape];
+  const steps = ["--steps", "80", "--batch", "4", "--learning-rate", "0.003", "--evaluate-batches", "2", "--sample-every", "0", "--force"];
+  const { status } = spawnSync(process.execPath, [join(root, "bin/vitrine.js"), ...args, ...steps], { stdio: ["ignore", "ignore", "inherit"] });
+  if (status !== 0) throw new Error(`bench: vitrine ${args.join(" ")} ended with ${status}`);
   return path;
 }
 
@@ -196,6 +210,8 @@ export async function run(): Promise<void> {
     ["stories260K", join(root, "../shared/data/stories260K")],
     ["random GPT-2", await randomFolder("random-gpt2", randomGpt2, "gpt2-tokenizer", ["vocab.json", "merges.txt"])],
     ["random Llama", await randomFolder("random-llama", randomLlama, "stories260K", ["tokenizer.json"])],
+    ["trained GPT-2", trainedFolder("gpt2")],
+    ["trained Llama", trainedFolder("llama")],
   ];
   const results: Record<string, Agreement> = {};
   const rows: string[][] = [];
