@@ -3,7 +3,7 @@ PyTorch's side of training.ts: a GPT-2-shaped model written as fast as PyTorch 1
 and the scale inside one batched product, AdamW over all tensors at once). The architecture is nanoGPT's and ours: norms first, one
 matrix for queries, keys and values, an unembedding tied to the embedding, no dropout.
 Without arguments it only tells whether it could be a contender. Else it reads {"steps": n} from standard input, line by line, and
-answers {"seconds": ..., "losses": [...]}.
+answers {"seconds": ..., "processor": ..., "losses": [...]}.
 """
 
 import json
@@ -100,6 +100,7 @@ name = f"PyTorch, {threads} thread{'s' if threads > 1 else ''}"
 note = f"PyTorch {torch.__version__}, {torch.get_num_threads()} of OpenMP"
 print(json.dumps({"name": name, "note": note}), flush=True)
 for line in sys.stdin:
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     losses = [step() for _ in range(json.loads(line)["steps"])]
-    print(json.dumps({"seconds": time.perf_counter() - started, "losses": losses}), flush=True)
+    answer = {"seconds": time.perf_counter() - started, "processor": time.process_time() - processor, "losses": losses}
+    print(json.dumps(answer), flush=True)
