@@ -19,7 +19,7 @@ vitrine() { node "${VITRINE:-bin/vitrine.js}" "$@"; }
 ' "$data/stories/tinystories.txt" "$out"
 
 [ -f "$out/letters/run.json" ] || vitrine train "$out/letters-train.txt" --validation "$out/letters-held.txt" --out "$out/letters" --tokenizer characters \
-  --layers 4 --heads 4 --width 96 --context 128 --batch 16 --steps "${STEPS:-3000}" --learning-rate 2e-3 --warmup 100 --seed 1 \
+  --layers 4 --heads 4 --width 96 --context 128 --batch 16 --steps "${STEPS:-1500}" --learning-rate 2e-3 --warmup 100 --seed 1 \
   --evaluate-every 250 --sample-prompt "Once upon a time, there was a" ${JSON:+--json} ${THREADS:+--threads "$THREADS"}
 vitrine eval "$out/letters/best" "$out/letters-held.txt"
 vitrine export "$out/letters/best" --format safetensors --type f16 --out "$out/letters-f16" --force
