@@ -7,7 +7,7 @@ import { Tokenizers } from "../../engine/tokenizers.ts";
 import { blobFolder, loadTokenizerOnly } from "../../../src/index.browser.ts";
 import type { Tokenizer } from "../../../src/exports.ts";
 import { chunkAt, joined, templateTokens } from "./merging.ts";
-import { isSplit, partsOf } from "./utf8.ts";
+import { groupsOf, isSplit, partsOf } from "./utf8.ts";
 import { wordsOf } from "./words.ts";
 
 const folder = "../shared/data/stories260K";
@@ -53,6 +53,17 @@ describe("characters in the bytes of pieces", () => {
         expect(parts.map((own) => own.reduce((sum, { from, to }) => sum + to - from + 1, 0))).toEqual(pieces.map(({ length }) => length));
       }),
     );
+  });
+
+  test("groups hold every piece once, in order, and none is too long", () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(utf8("a"), utf8("\n")), { maxLength: 400 }), fc.integer({ min: 1, max: 90 }), (pieces, most) => {
+        const groups = groupsOf(pieces, most);
+        expect(groups.flatMap(([first, end]) => pieces.slice(first, end))).toEqual(pieces);
+        for (const [first, end] of groups) expect(end - first).toBeLessThanOrEqual(most);
+      }),
+    );
+    expect(groupsOf(["a", "\n", "b"].map(utf8), 8)).toEqual([[0, 2], [2, 3]]); // prettier-ignore
   });
 
   test("bytes that are no character stand alone", () => {

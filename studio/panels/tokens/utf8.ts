@@ -43,7 +43,7 @@ export function partsOf(pieces: readonly Uint8Array[]): readonly (readonly Part[
       if (at === start + size) {
         start = at;
         size = characterAt(bytes, at);
-        character = decoder.decode(bytes.subarray(at, at + size));
+        character = bytes[at] < 0x80 ? String.fromCharCode(bytes[at]) : decoder.decode(bytes.subarray(at, at + size));
       }
       const to = Math.min(last, start + size);
       own.push({ character, from: at - start + 1, to: to - start, of: size });
@@ -67,4 +67,21 @@ export function isSplit({ from, to, of }: Part): boolean {
 
 export function hex(byte: number): string {
   return byte.toString(16).padStart(2, "0").toUpperCase();
+}
+
+/**
+ * Pieces in groups that are drawn by themselves, so that a long text costs what is in sight: after a line break once there are some,
+ * and after `most` in any case. Each group as [first, end).
+ */
+export function groupsOf(pieces: readonly Uint8Array[], most: number): readonly (readonly [number, number])[] {
+  const groups: [number, number][] = [];
+  let first = 0;
+  for (const [at, bytes] of pieces.entries()) {
+    const size = at + 1 - first;
+    if (size < most && !(size >= most / 4 && bytes.includes(0x0a))) continue;
+    groups.push([first, at + 1]);
+    first = at + 1;
+  }
+  if (first < pieces.length) groups.push([first, pieces.length]);
+  return groups;
 }
