@@ -57,17 +57,16 @@ export interface Window {
   readonly start: number;
   readonly ids: readonly number[];
   readonly texts: readonly string[];
-  /** What `vitrine inspect` would be given to read the same ids: special tokens are put there by the tokenizer. */
-  readonly text: string;
+  /** The text that the tokenizer cuts into just these ids. Undefined where only the ids are sure: after sampling, or with the beginning gone. */
+  readonly text: string | undefined;
 }
 
 export function windowNow(): Window {
-  const { path, ids, forgotten } = studio;
-  const seen = path.slice(forgotten).map(({ token }) => token);
+  const { path, ids, forgotten, prompt, promptLength } = studio;
   return {
     start: forgotten,
     ids: ids.slice(forgotten),
-    texts: seen.map(({ text }) => text),
-    text: seen.filter(({ special }) => !special).map(({ text }) => text).join(""), // prettier-ignore
+    texts: path.slice(forgotten).map(({ token }) => token.text),
+    text: forgotten === 0 && promptLength === path.length && prompt !== "" ? prompt : undefined,
   };
 }

@@ -11,6 +11,11 @@ export const rows: Readonly<
   stacked: { height: 102, trunk: 44, centre: 23, leave: 14, join: 34 },
 };
 
+/** A stacked row to which nothing is added has a strip less. */
+export function heightOf(mode: Mode, adds: boolean): number {
+  return mode === "stacked" && !adds ? 80 : rows[mode].height;
+}
+
 /** A column needs this much to put all of a row on one line. */
 const wideFrom = 640;
 

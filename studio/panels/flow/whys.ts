@@ -15,8 +15,7 @@ const quote = (text: string): string => `‘${visible(text)}’`;
 /** Library and command line; `inspect` are the flags of `vitrine inspect` where it tells the number. */
 function code(seen: Window, use: string, lines: readonly string[], inspect?: string): Why["code"] {
   const name = studio.model?.info.name ?? "";
-  // A text that lost its beginning cannot be given as text: its tokens might be cut otherwise.
-  const ids = seen.start > 0 ? `[${seen.ids.join(", ")}]` : `tokenizer.encode(${JSON.stringify(seen.text)})`;
+  const ids = seen.text === undefined ? `[${seen.ids.join(", ")}]` : `tokenizer.encode(${JSON.stringify(seen.text)})`;
   const begin = [
     `import { ${use}, loadModel } from "vitrine";`,
     `const { model, tokenizer } = await loadModel(${JSON.stringify(name)});`,
@@ -24,7 +23,7 @@ function code(seen: Window, use: string, lines: readonly string[], inspect?: str
   ];
   const library = [...begin, ...lines].join("\n");
   const command =
-    inspect !== undefined && seen.start === 0
+    inspect !== undefined && seen.text !== undefined
       ? `vitrine inspect ${shellWord(seen.text)} -m ${shellWord(name)} ${inspect} --json`
       : `node --input-type=module -e ${shellWord(library)}`;
   return { library, command };
@@ -222,10 +221,9 @@ export function strengthWhy(key: string, seen: Window, { layer, position, count,
 }
 
 export function probabilityWhy(key: string, seen: Window, position: number, id: number, text: string, p: number, logit: number, lse: number): Why {
-  const cut: Window = { ...seen, ids: seen.ids.slice(0, position + 1), texts: seen.texts.slice(0, position + 1) };
-  const whole = position === seen.ids.length - 1;
+  const prompt = position === seen.ids.length - 1 ? seen.text : undefined;
   const name = studio.model?.info.name ?? "";
-  const ids = whole && seen.start === 0 ? `model.tokenizer.encode(${JSON.stringify(seen.text)})` : `[${cut.ids.join(", ")}]`;
+  const ids = prompt === undefined ? `[${seen.ids.slice(0, position + 1).join(", ")}]` : `model.tokenizer.encode(${JSON.stringify(prompt)})`;
   const library = [
     'import { loadModel } from "vitrine";',
     `const model = await loadModel(${JSON.stringify(name)});`,
@@ -233,9 +231,9 @@ export function probabilityWhy(key: string, seen: Window, position: number, id: 
     `console.log(next.probability(${id}));`,
   ].join("\n");
   const command =
-    whole && seen.start === 0
-      ? `vitrine generate ${shellWord(seen.text)} -m ${shellWord(name)} -n 1 --json`
-      : `node --input-type=module -e ${shellWord(library)}`;
+    prompt === undefined
+      ? `node --input-type=module -e ${shellWord(library)}`
+      : `vitrine generate ${shellWord(prompt)} -m ${shellWord(name)} -n 1 --json`;
   return {
     key,
     title: t("pTitle", { token: quote(text) }),
