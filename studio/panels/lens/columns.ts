@@ -91,8 +91,9 @@ export class ColumnCache {
   readonly #columns = new Map<number, Column>();
   readonly #stale = new Set<number>();
 
-  /** The text is now `ids` of `model`. */
-  turnTo(model: unknown, ids: readonly number[]): void {
+  /** The text is now `ids` of `model`. Gives whether anything may look different. */
+  turnTo(model: unknown, ids: readonly number[]): boolean {
+    if (model === this.#model && ids === this.#ids) return false;
     if (model !== this.#model) {
       this.#columns.clear();
       this.#stale.clear();
@@ -106,6 +107,7 @@ export class ColumnCache {
         this.#stale.delete(position);
       } else if (position >= shared) this.#stale.add(position);
     }
+    return true;
   }
 
   /** Keeps what was answered for `asked`, as far as the text still begins with it. */

@@ -135,9 +135,8 @@ class LensState {
   want(positions: readonly number[]): void {
     const { model } = studio;
     if (!model) return;
-    this.#cache.turnTo(model, this.ids);
+    if (this.#cache.turnTo(model, this.ids)) this.#version++;
     this.#wanted = positions;
-    this.#version++;
     const under = this.#under;
     if (under) {
       const shared = sharedLength(under.asked, this.ids);
