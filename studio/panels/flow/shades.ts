@@ -11,7 +11,16 @@ export interface Shades {
   grey(strength: number): readonly [number, number, number];
 }
 
+let last: { readonly theme: string; readonly shades: Shades } | undefined;
+
+/** Of the theme that is on the page now. */
 export function readShades(): Shades {
+  const theme = document.documentElement.dataset.theme ?? "";
+  if (last?.theme !== theme) last = { theme, shades: shadesNow() };
+  return last.shades;
+}
+
+function shadesNow(): Shades {
   const style = getComputedStyle(document.documentElement);
   const read = (name: string): string => style.getPropertyValue(name).trim();
   const [from, to] = [bytes(read("--ground")), bytes(read("--data-4"))];
