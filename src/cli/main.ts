@@ -30,6 +30,7 @@ const entries: readonly Entry[] = [
   },
   { name: "tokenizer", summary: "learn a vocabulary from text files", load: async () => (await import("./commands/tokenizer.ts")).tokenizerCommand },
   { name: "score", summary: "how much each word of a text surprises a model", load: async () => (await import("./commands/score.ts")).scoreCommand },
+  { name: "inspect", summary: "look inside a model while it reads", load: async () => (await import("./commands/inspect.ts")).inspectCommand },
   { name: "train", summary: "learn a model from text files", load: async () => (await import("./commands/train.ts")).trainCommand },
   {
     name: "finetune",

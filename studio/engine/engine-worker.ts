@@ -10,6 +10,7 @@ import * as inspection from "./inspection-calls.ts";
 import { choices, scoredFacts, tokenFacts, topCount } from "./facts.ts";
 import type { Answer, Ask, CallName, EngineCalls, ModelSource, NextStep, OpenedModel, Outlook, StepRequest } from "./protocol.ts";
 import { Reader } from "./reader.ts";
+import { Tokenizers } from "./tokenizers.ts";
 import { windowStart } from "./window.ts";
 
 interface Open {
@@ -31,7 +32,7 @@ function opened(): Open {
 }
 
 async function openModel(source: ModelSource, signal: AbortSignal): Promise<OpenedModel> {
-  const files = source.kind === "embedded" ? new URL(`models/${encodeURIComponent(source.name)}/`, pageAddress) : source.files;
+  const files = source.kind === "embedded" ? modelAddress(source.name) : source.files;
   const engine = await loadModel(files, {
     name: source.name,
     kernels: new URL("kernels/", pageAddress),
@@ -53,6 +54,7 @@ async function openModel(source: ModelSource, signal: AbortSignal): Promise<Open
     threads: Number(/(\d+) threads?/.exec(engine.info.device)?.[1] ?? 1),
     isolated: globalThis.crossOriginIsolated === true,
     startId: tokenizer.bosId ?? config.bosId ?? tokenizer.eosId,
+    banned,
   };
 }
 
@@ -104,12 +106,20 @@ function drawnStep(request: StepRequest, signal: AbortSignal): Promise<NextStep>
 const handlers: Handlers = {
   open: ([source], signal) => openModel(source, signal),
   tokenize: async ([text]) => (await opened().engine.tokenize(text)).map(tokenFacts),
+  tokenizeWith: ([choice, text, most]) => tokenizers.cut(choice, text, most),
   merges: async ([text]) => opened().engine.merges(text),
   readPieces: async ([pieces]) => {
     const { tokenizer } = opened().engine;
     return pieces.map((piece) => {
       const id = tokenizer.idOf(piece);
       return id === undefined ? piece : tokenizer.token(id).text;
+    });
+  },
+  pieceTokens: async ([pieces]) => {
+    const { tokenizer } = opened().engine;
+    return pieces.map((piece) => {
+      const id = tokenizer.idOf(piece);
+      return id === undefined ? undefined : tokenFacts(tokenizer.token(id));
     });
   },
   vocabulary: async () => {
@@ -136,11 +146,20 @@ const handlers: Handlers = {
   ...inspection.calls(() => opened().engine),
 };
 
+const tokenizers = new Tokenizers(
+  () => opened().engine.tokenizer,
+  (name) => modelAddress(name),
+);
+
 const running = new Map<number, AbortController>();
 let line: Promise<void> = Promise.resolve();
 
 /** Where the page lies: models and kernels are beside it. Told by the page, as a bundler may move this script. */
 const pageAddress = new URL(self.name === "" ? "../" : self.name, self.location.href);
+
+function modelAddress(name: string): URL {
+  return new URL(`models/${encodeURIComponent(name)}/`, pageAddress);
+}
 
 async function answer(id: number, call: CallName, args: readonly unknown[], signal: AbortSignal): Promise<void> {
   try {

@@ -23,7 +23,7 @@ export function calls(engine: () => LocalEngine): { [Name in InspectionCall]: Ha
     return engine().model;
   };
   return {
-    lens: async ([ids, options]) => logitLens(model(ids), ids, options),
+    lens: async ([ids, options], signal) => logitLens(model(ids), ids, { ...options, signal }),
     contributions: async ([ids, position, target, relative]) => contributions(model(ids), ids, { position, target, relative }),
     patterns: async ([ids, from, to, largest]) => patterns(model(ids), ids, { layers: [from, to], largest: Math.min(largest, ids.length) }),
     head: async ([ids, layer, head]) => headStages(model(ids), ids, layer, head),

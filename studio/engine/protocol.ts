@@ -109,15 +109,33 @@ export interface OpenedModel {
   readonly isolated: boolean;
   /** Start token for an empty prompt. */
   readonly startId: number | undefined;
+  /** Ids that no token stands behind: never chosen. */
+  readonly banned: readonly number[];
+}
+
+/** Whose cut: the open model's, another model's, or what a text can always be cut into. */
+export type TokenizerChoice = { readonly kind: "open" } | { readonly kind: "characters" } | { readonly kind: "bytes" } | ModelSource;
+
+export interface Tokenized {
+  /** The first of them. */
+  readonly tokens: readonly TokenFacts[];
+  /** How many there are. */
+  readonly count: number;
+  /** Ids this tokenizer has. */
+  readonly vocabularySize: number;
 }
 
 /** Calls by name. Each may be given up with an AbortSignal; a call that waits in line then never starts. */
 export interface EngineCalls {
   open(source: ModelSource): OpenedModel;
   tokenize(text: string): readonly TokenFacts[];
+  /** The first `most` tokens, and how many all are. */
+  tokenizeWith(choice: TokenizerChoice, text: string, most: number): Tokenized;
   merges(text: string): readonly (readonly MergeStep[])[];
   /** Pieces of every merge step as people read them, by the vocabulary's own spelling. */
   readPieces(pieces: readonly string[]): readonly string[];
+  /** The tokens that such pieces are; undefined for a piece that is none. */
+  pieceTokens(pieces: readonly string[]): readonly (TokenFacts | undefined)[];
   /** Texts of all ids. */
   vocabulary(): readonly string[];
   /** What the model expected at every position of a text. */

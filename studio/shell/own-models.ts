@@ -2,6 +2,7 @@
  * Models a visitor brought: checked, opened, and kept in the browser's own file system (OPFS) so that they are there next time.
  * Nothing leaves the device.
  */
+import type { ModelSource } from "../engine/protocol.ts";
 import { studio } from "../state/studio.svelte.ts";
 import { t } from "./messages.ts";
 
@@ -50,10 +51,16 @@ async function filesIn(folder: FileSystemDirectoryHandle): Promise<File[]> {
   return files;
 }
 
-export async function openFromShelf(model: ShelfModel): Promise<boolean> {
-  if (model.kind === "embedded") return studio.open({ kind: "embedded", name: model.name });
+/** Undefined when it is no longer there. */
+export async function sourceOf(model: ShelfModel): Promise<ModelSource | undefined> {
+  if (model.kind === "embedded") return { kind: "embedded", name: model.name };
   const folder = await (await shelf(false))?.getDirectoryHandle(model.name);
-  return folder ? studio.open({ kind: "files", name: model.name, files: await filesIn(folder) }) : false;
+  return folder ? { kind: "files", name: model.name, files: await filesIn(folder) } : undefined;
+}
+
+export async function openFromShelf(model: ShelfModel): Promise<boolean> {
+  const source = await sourceOf(model);
+  return source ? studio.open(source) : false;
 }
 
 export async function forget(name: string): Promise<void> {
