@@ -1,6 +1,6 @@
 /**
- * Matrix multiplication, the work that prefill and training are made of: our kernels in each build against OpenBLAS,
- * on GPT-2's projection (256 tokens, 768 x 768), fp32. Budgets on one thread: native reaches 0.9 of OpenBLAS on the same instruction set,
+ * Matrix multiplication, the work that prefill and training are made of: our kernels in each build against OpenBLAS
+ * and the WebAssembly of jax-js and TensorFlow.js, on GPT-2's projection (256 tokens, 768 x 768), fp32. Budgets on one thread: native reaches 0.9 of OpenBLAS on the same instruction set,
  * WebAssembly with relaxed SIMD 0.45 of its AVX2 kernels. Training's products with the same matrix, for its input and for the matrix
  * itself, are to keep 0.85 of the forward one's speed, there and on a training batch (4,096 tokens, 384 to 1,536).
  *
@@ -15,11 +15,11 @@ import { openDeviceOn, surveyDevices } from "../src/device/open.ts";
 import { nodeCpuHost } from "../src/host/node-threads.ts";
 import { seconds } from "./_engines.ts";
 import { machineInfo, numberOption } from "./_machine.ts";
-import { peer } from "./_peers.ts";
+import { peer, peerVersion } from "./_peers.ts";
 import { compare, comparisonData, type Contender, finish, ratio, showComparison, showSpread, spreadData, type Spread } from "./_report.ts";
 
 export const name = "gemm";
-export const description = "matrix multiplication, GFLOP/s, each build on one and two threads, against OpenBLAS";
+export const description = "matrix multiplication, GFLOP/s, each build on one and two threads, against OpenBLAS, jax-js and TensorFlow.js";
 
 const M = numberOption("rows", 256);
 const K = numberOption("inputs", 768);
@@ -40,6 +40,18 @@ function speedOf(call: () => void, multiplyAdds = M * N * K): number {
     calls++;
   }
   return (2 * multiplyAdds * calls) / (now - started) / 1e9;
+}
+
+/** The same for calls that are done only when awaited. */
+async function speedOfAwaited(call: () => Promise<void>): Promise<number> {
+  const started = seconds();
+  let calls = 0;
+  let now = started;
+  while ((now = seconds()) - started < 0.3) {
+    await call();
+    calls++;
+  }
+  return (2 * M * N * K * calls) / (now - started) / 1e9;
 }
 
 interface Engine extends Contender {
@@ -137,6 +149,76 @@ function openblas(koffi: Koffi, library: string, core: string): Engine[] {
   }));
 }
 
+/** What is used of @jax-js/jax. An array is spent by its use; `ref` spares it. */
+interface Jax {
+  init(device: "wasm"): Promise<unknown>;
+  defaultDevice(device: "wasm"): unknown;
+  readonly numpy: { array(values: Float32Array): JaxArray; matmul(x: JaxArray, y: JaxArray): JaxArray };
+}
+interface JaxArray {
+  readonly ref: JaxArray;
+  reshape(shape: readonly number[]): JaxArray;
+  blockUntilReady(): Promise<unknown>;
+  data(): Promise<Float32Array>;
+  dispose(): void;
+}
+
+/** Its WebAssembly kernels, on one thread: its threads are a page's workers, which Node does not have. */
+async function jaxJs(): Promise<Engine | undefined> {
+  (globalThis as { navigator?: object }).navigator ??= {}; // it looks for WebGPU there, and Node 20 has none
+  const jax = await peer<Jax>("@jax-js/jax");
+  if (!jax) return undefined;
+  await jax.init("wasm");
+  jax.defaultDevice("wasm");
+  const { array, matmul } = jax.numpy;
+  const [x, y] = [array(a).reshape([M, K]), array(w).reshape([K, N])];
+  const linear = async (): Promise<void> => {
+    const product = matmul(x.ref, y.ref);
+    await product.blockUntilReady();
+    product.dispose();
+  };
+  return {
+    name: `${peerVersion("@jax-js/jax")} wasm, 1 thread`,
+    measure: async () => ({ linear: await speedOfAwaited(linear) }),
+    product: () => matmul(x.ref, y.ref).data(),
+    dispose: () => [x, y].forEach((each) => each.dispose()),
+  };
+}
+
+/** What is used of @tensorflow/tfjs and its WebAssembly backend, which computes before matMul returns. */
+interface TensorFlow {
+  setBackend(name: "wasm"): Promise<boolean>;
+  tensor2d(values: Float32Array, shape: [number, number]): TensorFlowTensor;
+  matMul(x: TensorFlowTensor, y: TensorFlowTensor): TensorFlowTensor;
+}
+interface TensorFlowTensor {
+  data(): Promise<Float32Array>;
+  dispose(): void;
+}
+
+async function tensorFlow(): Promise<Engine | undefined> {
+  const tf = await peer<TensorFlow>("@tensorflow/tfjs");
+  const backend = tf && (await peer<{ getThreadsCount(): number }>("@tensorflow/tfjs-backend-wasm"));
+  if (!tf || !backend) return undefined;
+  if (!(await tf.setBackend("wasm"))) {
+    console.log("@tensorflow/tfjs-backend-wasm: does not start here, left out");
+    return undefined;
+  }
+  const [x, y] = [tf.tensor2d(a, [M, K]), tf.tensor2d(w, [K, N])];
+  const threads = backend.getThreadsCount();
+  return {
+    name: `${peerVersion("@tensorflow/tfjs")} wasm, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    measure: () => ({ linear: speedOf(() => tf.matMul(x, y).dispose()) }),
+    product: async () => {
+      const product = tf.matMul(x, y);
+      const values = await product.data();
+      product.dispose();
+      return values;
+    },
+    dispose: () => [x, y].forEach((each) => each.dispose()),
+  };
+}
+
 /** Debian's package `libopenblas0`, or the system's own place for it. */
 function findOpenblas(): string | undefined {
   for (const folder of ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"])
@@ -160,6 +242,8 @@ export async function run(): Promise<void> {
     if (machineInfo().vector.includes("avx512f"))
       engines.push(...openblas(koffi, library, /Haswell|Zen/i.test(chosen[0].name) ? "SkylakeX" : "Haswell"));
   }
+  const others = [await jaxJs(), await tensorFlow()].filter((engine) => engine !== undefined);
+  engines.push(...others);
 
   const products = await Promise.all(engines.map((engine) => engine.product()));
   let difference = 0;
@@ -184,7 +268,7 @@ export async function run(): Promise<void> {
     console.log(`${title}: ${showSpread(values)}`);
   };
   console.log("");
-  const peers = engines.filter(({ name: each }) => each.startsWith("OpenBLAS") && each.endsWith("1 thread"));
+  const peers = engines.filter((engine) => (engine.name.startsWith("OpenBLAS") || others.includes(engine)) && engine.name.endsWith("1 thread"));
   for (const build of builds()) {
     const [one, more] = threadCounts.map((threads) => nameOf(build, threads));
     for (const { name: other } of peers) show(`${one} / ${other}`, ratio(comparison, one, other, "linear"));

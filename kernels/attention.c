@@ -16,7 +16,7 @@ INLINE void dot_4(float *out, const float *q, const float *key, i32 D) {
       vf x = load(q + d);
       EACH(j, 4) s[j] = madd(x, load(key + j * D + d), s[j]);
     }
-    EACH(j, 4) t[j] = fold4(s[j]);
+    EACH(j, 4) t[j] = sum_by_four(s[j]);
   }
   for (; d + 4 <= D; d += 4) {
     v4 x = load4(q + d);
@@ -78,6 +78,8 @@ KERNEL(attention_row) {
         if (count <= 0) continue;
         const float *q = F32(a->q) + query_at(a, h, r), *key = h.keys + (size)begin * D;
         i32 j = 0;
+        if (D == LANES) /* narrow heads: a known width spares dot_4 its loop */
+          for (; j + 4 <= count; j += 4) dot_4(p + j, q, key + (size)j * LANES, LANES);
         for (; j + 4 <= count; j += 4) dot_4(p + j, q, key + (size)j * D, D);
         for (; j < count; j++) p[j] = dot(q, key + (size)j * D, D);
 

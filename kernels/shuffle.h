@@ -3,7 +3,6 @@
 #define SHUFFLE_H
 #include "vitrine.h"
 
-typedef float v4 __attribute__((vector_size(16)));
 typedef float v4u __attribute__((vector_size(16), aligned(4), may_alias));
 
 INLINE v4 load4(const float *p) { return *(const v4u *)p; }
@@ -15,12 +14,6 @@ INLINE v4 madd4(v4 x, v4 y, v4 z) { return (v4)_mm_fmadd_ps((__m128)x, (__m128)y
 #else
 INLINE v4 madd4(v4 x, v4 y, v4 z) { return madd(x, y, z); }
 #endif
-
-/* Four sums of a vector's lanes. */
-INLINE v4 fold4(vf v) {
-  v = sum_by_four(v);
-  return __builtin_shufflevector(v, v, 0, 1, 2, 3);
-}
 
 /* Rows become columns. */
 INLINE void transpose4(v4 *a, v4 *b, v4 *c, v4 *d) {

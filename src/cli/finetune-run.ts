@@ -48,7 +48,7 @@ export async function openBase(
     throw new VitrineError(
       `${quoted(request.model)} is an adapter, not a model; make one model of both with vitrine merge MODEL ADAPTER --out DIR first`,
     );
-  const device = await openDevice({ device: flags.device, threads: flags.threads });
+  const device = await openDevice({ device: flags.device, threads: flags.threads, onNote: (note) => void session.notice(note) });
   const progress = new Progress(session.talk, { title: "loading the model", unit: "weights" });
   let engine: LocalEngine;
   try {

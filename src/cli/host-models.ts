@@ -23,12 +23,12 @@ import { tally } from "../model/tally.ts";
 import type { ListedModel, Models } from "./models.ts";
 
 export const hostModels: Models = {
-  open: async ({ model, device: deviceName, threads, weights, onProgress, onNote, signal }) => {
+  open: async ({ model, device: deviceName, threads, weights, onProgress, onNote, onDeviceNote, signal }) => {
     const [{ loadEngine }, { openDevice }] = await Promise.all([import("../engine/load.ts"), import("../host/node.ts")]);
     const found = await resolveModel(model);
     const adapter = isAdapterFolder(await found.folder.list()) ? found.folder : undefined;
     const { folder } = adapter ? await baseOf(adapter) : found;
-    const device = await openDevice({ device: deviceName, threads });
+    const device = await openDevice({ device: deviceName, threads, onNote: onDeviceNote });
     try {
       const onDispose = (): void => device.dispose();
       const engine = await loadEngine(folder, device, { name: found.name, weights, onProgress, onNote, signal, onDispose });

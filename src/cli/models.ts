@@ -18,6 +18,8 @@ export interface OpenOptions {
   readonly onProgress?: (done: number, total: number) => void;
   /** A line for people about something odd but harmless. */
   readonly onNote?: (text: string) => void;
+  /** A line about the device that had to be taken instead of a better one; a log should have it. */
+  readonly onDeviceNote?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
 

@@ -6,7 +6,7 @@ import type { ModelFlags } from "./options.ts";
 import { Progress } from "./progress.ts";
 import type { Session } from "./session.ts";
 
-/** The model that the flags name, or the default one; what is odd about it becomes a hint. The caller disposes it. */
+/** The model that the flags name, or the default one; what is odd about it becomes a hint, and a device that fell short a notice. The caller disposes it. */
 export async function openEngine(session: Session, flags: ModelFlags): Promise<Engine> {
   const progress = new Progress(session.talk, { title: "loading the model", unit: "weights" });
   try {
@@ -16,6 +16,10 @@ export async function openEngine(session: Session, flags: ModelFlags): Promise<E
       onNote: (text) => {
         progress.clear();
         void session.hint(text);
+      },
+      onDeviceNote: (text) => {
+        progress.clear();
+        void session.notice(text);
       },
       signal: session.stop,
     });

@@ -43,7 +43,7 @@ export interface OpenedRun {
  * (`goesOn`) finds it there. Mistakes in the texts show here, before the first step.
  */
 export async function openRun(session: Session, out: string, plan: TrainPlan, flags: DeviceFlags, goesOn: boolean): Promise<OpenedRun> {
-  const device = await openDevice({ device: flags.device, threads: flags.threads });
+  const device = await openDevice({ device: flags.device, threads: flags.threads, onNote: (note) => void session.notice(note) });
   try {
     const files = await textSources(plan.files);
     const validationFiles = "files" in plan.validation ? await textSources(plan.validation.files) : [];

@@ -18,6 +18,8 @@ export interface OpenDeviceOptions {
   readonly simd?: "relaxed" | "simd";
   /** Native: forces "sse2", "avx2", "avxvnni", "avx512", "avx512vnni" or "neon". Default: the best that the processor has. */
   readonly instructionSet?: string;
+  /** One line for people: native kernels were built but cannot be used, so the choice fell on something slower. */
+  readonly onNote?: (note: string) => void;
 }
 
 /** Fastest first. */
@@ -43,9 +45,10 @@ export function surveyDevices(host: CpuHost): DeviceSurvey[] {
 
 /** Throws VitrineError, naming what there is, for a device that is not there. */
 export async function openDeviceOn(host: CpuHost, options: OpenDeviceOptions = {}): Promise<Device> {
-  const { device, threads, simd, instructionSet } = options;
+  const { device, threads, simd, instructionSet, onNote } = options;
   const native = device === undefined || device === "native" ? nativeOf(host) : undefined;
   if (native !== undefined && "kernels" in native) return openNative({ host, native: native.kernels, threads, instructionSet });
+  if (device === undefined && native?.broken) onNote?.(`native: ${native.missing}; until then WebAssembly computes, more slowly`);
   switch (device) {
     case "native":
       throw new VitrineError(`device "native": ${native!.missing}`);
@@ -70,7 +73,8 @@ function nativeOf(host: CpuHost): NativeLoad {
   if ("missing" in load) return load;
   const { version, kernelNames, instructionSets } = load.kernels;
   const wrong = mismatch({ version, names: kernelNames });
-  if (wrong !== undefined) return { missing: `the add-on was built from other sources (${wrong}); run \`npm run build\`` };
-  if (instructionSets.length === 0) return { missing: "the add-on holds no instruction set that this processor has; run `npm run build` here" };
+  if (wrong !== undefined) return { missing: `the add-on was built from other sources (${wrong}); run \`npm run build\``, broken: true };
+  if (instructionSets.length === 0)
+    return { missing: "the add-on holds no instruction set that this processor has; run `npm run build` here", broken: true };
   return load;
 }

@@ -154,7 +154,7 @@ type Heads = Pick<GgufModel, "heads" | "kvHeads">;
 function checkLayout(file: string, { name, shape }: TensorInfo, layout: Layout, heads: Heads): void {
   if (layout === "same") return;
   const refuse = (problem: string): never => {
-    throw new FormatError(`${file}: tensor ${quoted(name)} is ${showShape(shape)}, ${problem}; the file is damaged`);
+    throw new FormatError(`${file}: tensor ${quoted(name)} is ${showShape(shape)}, ${problem}; the file is damaged: fetch it again`);
   };
   if (shape.length !== 2) refuse("expected two axes");
   if (layout === "transposed") return;

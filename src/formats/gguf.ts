@@ -46,7 +46,7 @@ export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
     } catch (error) {
       if (!(error instanceof HeaderNeedsMore)) throw error;
       if (error.end > MAX_HEADER_BYTES)
-        throw new FormatError(`${source.name}: its header is longer than ${MAX_HEADER_BYTES} bytes; the file is damaged`);
+        throw new FormatError(`${source.name}: its header is longer than ${MAX_HEADER_BYTES} bytes; the file is damaged: fetch it again`);
       length = Math.min(most, Math.max(error.end, 4 * length));
     }
   }
@@ -98,13 +98,13 @@ function parse(source: ByteSource, reader: GgufHeaderReader): GgufHeader {
   const values = new Map<string, GgufValue>();
   for (let i = 0; i < valueCount; i++) {
     const key = reader.string();
-    if (values.has(key)) throw new FormatError(`${file}: metadata key ${quoted(key)} comes twice; the file is damaged`);
+    if (values.has(key)) throw new FormatError(`${file}: metadata key ${quoted(key)} comes twice; the file is damaged: fetch it again`);
     values.set(key, reader.value(reader.u32()));
   }
 
   const alignment = values.get("general.alignment") ?? 32;
   if (typeof alignment !== "number" || !Number.isInteger(alignment) || alignment < 1 || alignment > 1 << 20) {
-    throw new FormatError(`${file}: general.alignment is ${String(alignment)}, expected a small power of two; the file is damaged`);
+    throw new FormatError(`${file}: general.alignment is ${String(alignment)}, expected a small power of two; the file is damaged: fetch it again`);
   }
   const claims: Claim[] = [];
   for (let i = 0; i < tensorCount; i++) claims.push(readClaim(file, reader));
@@ -112,7 +112,7 @@ function parse(source: ByteSource, reader: GgufHeaderReader): GgufHeader {
 
   const tensors = new Map<string, GgufTensor>();
   for (const claim of claims) {
-    if (tensors.has(claim.name)) throw new FormatError(`${file}: tensor ${quoted(claim.name)} comes twice; the file is damaged`);
+    if (tensors.has(claim.name)) throw new FormatError(`${file}: tensor ${quoted(claim.name)} comes twice; the file is damaged: fetch it again`);
     tensors.set(claim.name, placed(source, claim, dataStart));
   }
   checkOverlaps(file, tensors);
@@ -131,7 +131,7 @@ interface Claim {
 function readClaim(file: string, reader: GgufHeaderReader): Claim {
   const name = reader.string();
   const axes = reader.u32();
-  if (axes > 4) throw new FormatError(`${file}: tensor ${quoted(name)} has ${axes} axes, at most 4 exist; the file is damaged`);
+  if (axes > 4) throw new FormatError(`${file}: tensor ${quoted(name)} has ${axes} axes, at most 4 exist; the file is damaged: fetch it again`);
   const shape: number[] = [];
   for (let axis = 0; axis < axes; axis++) shape.unshift(reader.u64()); // ggml counts axes from the innermost
   return { name, shape, typeNumber: reader.u32(), offset: reader.u64() };
@@ -144,9 +144,10 @@ function placed(source: ByteSource, { name, shape, typeNumber, offset }: Claim, 
   const type = typeNumbered(typeNumber);
   if (type === undefined) return refuse(`is ${nameOfType(typeNumber)}; supported are F32, F16, BF16, Q8_0 and Q4_0: use such a version of the model`);
   const count = elements(shape);
-  if (!Number.isSafeInteger(count)) refuse(`claims ${count} elements; the file is damaged`);
+  if (!Number.isSafeInteger(count)) refuse(`claims ${count} elements; the file is damaged: fetch it again`);
   const row = shape.at(-1) ?? 1;
-  if (isBlockType(type) && row % BLOCK_LENGTH !== 0) refuse(`is ${type} with rows of ${row}, not a multiple of ${BLOCK_LENGTH}; the file is damaged`);
+  if (isBlockType(type) && row % BLOCK_LENGTH !== 0)
+    refuse(`is ${type} with rows of ${row}, not a multiple of ${BLOCK_LENGTH}; the file is damaged: fetch it again`);
   const byteLength = storedLength(type, count);
   const start = dataStart + offset;
   if (!(start + byteLength <= source.size)) {
@@ -160,7 +161,7 @@ function checkOverlaps(file: string, tensors: ReadonlyMap<string, GgufTensor>): 
   let before: GgufTensor | undefined;
   for (const tensor of [...tensors.values()].sort((a, b) => a.start - b.start || a.byteLength - b.byteLength)) {
     if (before && tensor.start < before.start + before.byteLength) {
-      throw new FormatError(`${file}: tensors ${quoted(before.name)} and ${quoted(tensor.name)} overlap; the file is damaged`);
+      throw new FormatError(`${file}: tensors ${quoted(before.name)} and ${quoted(tensor.name)} overlap; the file is damaged: fetch it again`);
     }
     before = tensor;
   }

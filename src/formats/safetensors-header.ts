@@ -99,7 +99,9 @@ function checkTensor(where: string, name: string, entry: unknown, dataStart: num
   const shape = checkShape(entry["shape"], refuse);
   const count = shape.reduce((product, size) => {
     const next = product * size;
-    return Number.isSafeInteger(next) ? next : refuse(`shape ${showShape(shape)} has more elements than can be counted; the file is damaged`);
+    return Number.isSafeInteger(next)
+      ? next
+      : refuse(`shape ${showShape(shape)} has more elements than can be counted; the file is damaged: fetch it again`);
   }, 1);
 
   const offsets = entry["data_offsets"];
@@ -110,7 +112,8 @@ function checkTensor(where: string, name: string, entry: unknown, dataStart: num
   if (end < begin) refuse(`data_offsets ${show(offsets)} end before they begin; the file is damaged: fetch it again`);
   const byteLength = count * storedBytes[dtype];
   if (end - begin !== byteLength) {
-    refuse(`shape ${showShape(shape)} of ${dtype} takes ${byteLength} bytes, data_offsets ${show(offsets)} span ${end - begin}; the file is damaged`);
+    const spans = `data_offsets ${show(offsets)} span ${end - begin}`;
+    refuse(`shape ${showShape(shape)} of ${dtype} takes ${byteLength} bytes, ${spans}; the file is damaged: fetch it again`);
   }
   if (end > fileSize - dataStart) {
     refuse(`ends at byte ${dataStart + end} of the file, which has only ${fileSize}; the file is cut short: fetch it again`);
@@ -126,7 +129,8 @@ function checkType(dtype: unknown, refuse: (problem: string) => never): StoredTy
     return refuse(`dtype ${quoted(dtype)} is not supported (${known.join(", ")} are); use an F32, F16 or BF16 version of the model`);
   }
   const meant = nearest(dtype, known);
-  return refuse(`unknown dtype ${quoted(dtype)}${meant ? `; did the writer mean "${meant}"?` : `, expected one of ${known.join(", ")}`}`);
+  const guess = meant ? `; did the writer mean "${meant}"? Fetch` : `, expected one of ${known.join(", ")}; fetch`;
+  return refuse(`unknown dtype ${quoted(dtype)}${guess} it again, or save it as F32, F16 or BF16`);
 }
 
 function checkShape(shape: unknown, refuse: (problem: string) => never): Shape {
@@ -142,7 +146,7 @@ function isSize(value: unknown): value is number {
 function checkMetadata(file: string, metadata: unknown): Readonly<Record<string, string>> {
   if (metadata === undefined) return Object.freeze({});
   if (!isJsonObject(metadata))
-    throw new FormatError(`${file}: __metadata__ is ${describe(metadata)}, expected an object of texts; the file is damaged`);
+    throw new FormatError(`${file}: __metadata__ is ${describe(metadata)}, expected an object of texts; the file is damaged: fetch it again`);
   for (const [key, value] of Object.entries(metadata)) {
     if (typeof value !== "string")
       throw new FormatError(`${file}: __metadata__ ${quoted(key)} is ${describe(value)}, expected a text; write it as one`);

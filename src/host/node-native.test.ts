@@ -39,12 +39,18 @@ function missing(load: NativeLoad): string {
   return (load as { missing: string }).missing;
 }
 
-/** `auto` gets WebAssembly, and who insists on native hears why not. */
-async function expectFallback(load: NativeLoad, why: RegExp): Promise<void> {
+/** `auto` gets WebAssembly, with a word about it where an add-on lies there and is of no use; who insists on native hears why not. */
+async function expectFallback(load: NativeLoad, why: RegExp, { silent = false } = {}): Promise<void> {
   const host = { ...nodeCpuHost(), loadNative: () => load };
-  const device = await openDeviceOn(host, { threads: 1 });
+  const notes: string[] = [];
+  const onNote = (note: string): void => void notes.push(note);
+  const device = await openDeviceOn(host, { threads: 1, onNote });
   expect(device.name).toBe("wasm");
   device.dispose();
+  expect(notes).toEqual(silent ? [] : [expect.stringMatching(/^native: .*npm run build.*; until then WebAssembly computes, more slowly$/)]);
+  if (!silent) expect(notes[0]).toMatch(why);
+  (await openDeviceOn(host, { device: "wasm", threads: 1, onNote })).dispose(); // asked for by name: nothing to say
+  expect(notes).toHaveLength(silent ? 0 : 1);
   await expect(openDeviceOn(host, { device: "native", threads: 1 })).rejects.toThrow(why);
   await expect(openDeviceOn(host, { device: "native", threads: 1 })).rejects.toThrow(VitrineError);
   expect(surveyDevices(host)[0].missing).toMatch(why);
@@ -57,15 +63,18 @@ test.runIf(hasCompiler)("where there is a C compiler, the build makes the add-on
 });
 
 describe("an add-on that cannot be used", () => {
-  test("no build at all", () => expectFallback(loadNativeFrom(`${scratch}/nowhere/`), /no native kernels were built.*npm run build.*C compiler/));
+  test("no build at all", () =>
+    expectFallback(loadNativeFrom(`${scratch}/nowhere/`), /no native kernels were built.*npm run build.*C compiler/, { silent: true }));
 
   test("a build without a compiler", () =>
     expectFallback(
       loadNativeFrom(folderWith(undefined, { problem: "there is no C compiler (cc)" })),
       /there is no C compiler \(cc\); install a C compiler and run `npm run build`/,
+      { silent: true },
     ));
 
-  test("a record without its file", () => expectFallback(loadNativeFrom(folderWith(undefined, { sha256: "0" })), /is gone; run `npm run build`/));
+  test("a record without its file", () =>
+    expectFallback(loadNativeFrom(folderWith(undefined, { sha256: "0" })), /is gone; run `npm run build`/, { silent: true }));
 
   test("a record that is no JSON", () => {
     const folder = folderWith(undefined);

@@ -49,14 +49,18 @@ export function loadNativeFrom(folder: string): NativeLoad {
     const found = createHash("sha256")
       .update(readFileSync(`${base}.node`))
       .digest("hex");
-    if (found !== sha256) return { missing: `the add-on ${baseName()}.node is not the file that was built (damaged?); run \`npm run build\`` };
+    if (found !== sha256) return broken("is not the file that was built (damaged?)");
     const module: { exports: Partial<NativeKernels> } = { exports: {} };
     process.dlopen(module, `${base}.node`, constants.dlopen.RTLD_NOW);
-    if (typeof module.exports.open !== "function") return { missing: `the add-on ${baseName()}.node is not Vitrine's; run \`npm run build\`` };
+    if (typeof module.exports.open !== "function") return broken("is not Vitrine's");
     return { kernels: module.exports as NativeKernels };
   } catch (error) {
-    return { missing: `the add-on ${baseName()}.node does not load (${firstLine(error)}); run \`npm run build\`` };
+    return broken(`does not load (${firstLine(error)})`);
   }
+}
+
+function broken(what: string): NativeLoad {
+  return { missing: `the add-on ${baseName()}.node ${what}; run \`npm run build\``, broken: true };
 }
 
 function firstLine(error: unknown): string {

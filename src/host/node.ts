@@ -12,6 +12,8 @@ export interface OpenDeviceOptions {
   readonly device?: string;
   /** Default: VITRINE_THREADS, else one for each core. */
   readonly threads?: number;
+  /** One line for people: native kernels were built but cannot be used, so "auto" fell on something slower. */
+  readonly onNote?: (note: string) => void;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -24,7 +26,7 @@ export async function openDevice(options: OpenDeviceOptions = {}, env: Environme
   const device = options.device ?? (env.VITRINE_DEVICE || "auto");
   const threads = options.threads ?? threadsOf(env.VITRINE_THREADS);
   const instructionSet = env.VITRINE_ISA || undefined;
-  return openDeviceOn(nodeCpuHost(), { device: device === "auto" ? undefined : device, threads, instructionSet });
+  return openDeviceOn(nodeCpuHost(), { device: device === "auto" ? undefined : device, threads, instructionSet, onNote: options.onNote });
 }
 
 /** What there is on this machine, fastest first. Opens nothing. */

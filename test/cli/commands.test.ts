@@ -28,6 +28,14 @@ describe("generate", () => {
     expect(models.disposed).toBe(1);
   });
 
+  it("says on stderr, also to a log, that a device fell short", async () => {
+    const note = "native: the add-on is damaged; run `npm run build`; until then WebAssembly computes, more slowly";
+    const models = fakeModels({ onOpen: ({ onDeviceNote }) => onDeviceNote?.(note) });
+    const { code, stdout, stderr } = await vitrine(["generate", "Once upon", "--seed", "3", "-n", "5"], { models });
+    expect([code, stderr]).toEqual([0, `${note}\n`]);
+    expect(stdout).not.toContain("native");
+  });
+
   it("leaves the prompt out with --no-echo", async () => {
     const { stdout } = await vitrine(["generate", "Once upon", "--seed", "3", "-n", "5", "--no-echo"]);
     expect(stdout.startsWith("Once")).toBe(false);

@@ -52,7 +52,7 @@ async function merge(session: Session, modelName: string, adapterName: string, f
   if (isAdapterFolder(await found.folder.list()))
     throw new VitrineError(`${quoted(modelName)} is an adapter; name the model first, then the adapter: vitrine merge MODEL ADAPTER --out DIR`);
   for (const path of [found.path, adapter.path]) await checkNewFolder(flags.out, path, flags.force === true);
-  const device = await openDevice({ device: flags.device, threads: flags.threads });
+  const device = await openDevice({ device: flags.device, threads: flags.threads, onNote: (note) => void session.notice(note) });
   const progress = new Progress(session.talk, { title: "loading the model", unit: "weights" });
   try {
     const engine = await loadEngine(found.folder, device, {

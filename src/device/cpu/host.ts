@@ -19,8 +19,11 @@ export interface CpuThread {
   terminate(): void;
 }
 
-/** The native kernels, or why there are none: a clause that can follow "native: " and ends with the cure where there is one. */
-export type NativeLoad = { readonly kernels: NativeKernels } | { readonly missing: string };
+/**
+ * The native kernels, or why there are none: a clause that can follow "native: " and ends with the cure where there is one.
+ * `broken`: they were built and lie there, but cannot be used; who gets another device instead should hear of it.
+ */
+export type NativeLoad = { readonly kernels: NativeKernels } | { readonly missing: string; readonly broken?: boolean };
 
 export interface CpuHost {
   /** Logical cores that this process may use. */
