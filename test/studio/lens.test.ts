@@ -1,7 +1,6 @@
 /** The lens in a real browser: cells, ladder, pushes and what-if show the numbers that `vitrine inspect` prints. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Page } from "playwright-core";
-import { command, missing, openStudio } from "./page.testing.ts";
+import { command, data, missing, openStudio } from "./page.testing.ts";
 import type { Studio } from "./page.testing.ts";
 
 if (missing) console.log(`studio tests skipped: ${missing}`);
@@ -17,13 +16,6 @@ const position = 3;
 const hash = `#lens?m=${model}&p=${encodeURIComponent(prompt)}&i=${position + 1}&l=1`;
 const inspect = (...flags: string[]): ReturnType<typeof command> =>
   command("inspect", prompt, "--model", model, "--position", String(position), ...flags);
-
-/** The numbers in data attributes of all elements with this test id. */
-function data(page: Page, id: string): Promise<Record<string, string>[]> {
-  return page.$$eval(`[data-testid="${id}"]`, (elements) =>
-    elements.map((element) => Object.fromEntries(Object.entries((element as HTMLElement).dataset).map(([name, value]) => [name, value ?? ""]))),
-  );
-}
 
 describe.skipIf(missing !== "")("the lens", { timeout: 120_000 }, () => {
   let studio: Studio;

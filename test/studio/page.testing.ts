@@ -76,9 +76,28 @@ export function tape(page: Page): Promise<{ id: number; p: number; drawn: number
   );
 }
 
+/** Data attributes of all elements with this test id, in the order of the page. */
+export function data(page: Page, id: string): Promise<Record<string, string>[]> {
+  return page.$$eval(`[data-testid="${id}"]`, (elements) =>
+    elements.map((element) => Object.fromEntries(Object.entries((element as HTMLElement).dataset).map(([name, value]) => [name, value ?? ""]))),
+  );
+}
+
+/** Waits until the tape has so many tokens. */
+export async function tapeOf(page: Page, count: number): Promise<void> {
+  await page.waitForFunction((n) => document.querySelectorAll('[data-testid="tape-token"]').length === n, count);
+}
+
+/** Types another text on top, and has it read. */
+export async function prompt(page: Page, text: string): Promise<void> {
+  await page.fill("#prompt", text);
+  await page.press("#prompt", "Enter");
+}
+
 /** Lines of `vitrine ARGS --json` on the kernels that the page uses. */
 export async function command(...args: string[]): Promise<Record<string, unknown>[]> {
-  const { stdout } = await promisify(execFile)(process.execPath, [join(root, "bin/vitrine.js"), ...args, "--json", "--device", "wasm"], {
+  const device = ["generate", "score", "inspect"].includes(args[0]) ? ["--device", "wasm"] : [];
+  const { stdout } = await promisify(execFile)(process.execPath, [join(root, "bin/vitrine.js"), ...args, "--json", ...device], {
     cwd: root,
     maxBuffer: 2 ** 26,
   });
