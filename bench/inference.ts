@@ -111,9 +111,14 @@ async function openEngines(folder: string): Promise<IsolatedEngine[]> {
   for (const type of (textOption("llama") ?? "").split(",").filter(Boolean))
     for (const count of numbersOption("llama-threads", [threads]))
       specs.push({ folder, threads: count, kind: "llama", type: type.toUpperCase() as GgufType });
+  const only = textOption("only")?.split(",");
+  const stranger = only?.find((kind) => !specs.some((spec) => spec.kind === kind));
+  // A typing error would measure nothing, and look like a result.
+  if (stranger !== undefined)
+    throw new Error(`bench: --only ${stranger}: no such contender; there are ${[...new Set(specs.map(({ kind }) => kind))].join(", ")}`);
   const engines: IsolatedEngine[] = [];
   for (const spec of specs) {
-    if (!spec.kind.includes(textOption("only") ?? "")) continue;
+    if (only && !only.includes(spec.kind)) continue;
     const engine = await isolated(spec);
     if (engine) engines.push(engine);
   }

@@ -39,6 +39,35 @@ export type { Random } from "./base/random.ts";
 
 export { tapNames, taps } from "./model/taps.ts";
 export type { TapListener, Taps } from "./model/taps.ts";
+export { capture } from "./inspection/capture.ts";
+export { lensStages, logitLens, rankLadder } from "./inspection/lens.ts";
+export type { LensOptions } from "./inspection/lens.ts";
+export { contributions } from "./inspection/contributions.ts";
+export type { ContributionOptions } from "./inspection/contributions.ts";
+export { headStages, patterns } from "./inspection/attention.ts";
+export type { PatternOptions } from "./inspection/attention.ts";
+export { neurons } from "./inspection/neurons.ts";
+export type { NeuronOptions } from "./inspection/neurons.ts";
+export { editTaps, forwardWith } from "./inspection/edits.ts";
+export { matrixOf } from "./inspection/matrices.ts";
+export type { MatrixCategory, NamedMatrix } from "./inspection/matrices.ts";
+export type {
+  Activation,
+  Contributions,
+  Edit,
+  Followed,
+  HeadStages,
+  Leaders,
+  Lens,
+  Neuron,
+  Neurons,
+  Patterns,
+  Push,
+  Pushed,
+  Rung,
+  Stage,
+  WeightBlock,
+} from "./inspection/inspection.ts";
 export { Tensor, tensor } from "./tensor/tensor.ts";
 export { tensorScope } from "./tensor/scope.ts";
 export { tally } from "./model/tally.ts";

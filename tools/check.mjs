@@ -6,7 +6,12 @@ setUp();
 const steps = [
   ["types", "typescript/bin/tsc", ["-p", "tsconfig.json"]],
   ["types of the core", "typescript/bin/tsc", ["-p", "tsconfig.core.json"]],
-  ["lint", "oxlint/bin/oxlint", ["--type-aware", "--deny-warnings", "src", "test", "bench", "examples", "tools"]],
+  [
+    "types of the studio",
+    "svelte-check/bin/svelte-check",
+    ["--workspace", "studio", "--tsconfig", "./tsconfig.json", "--fail-on-warnings", "--output", "human"],
+  ],
+  ["lint", "oxlint/bin/oxlint", ["--type-aware", "--deny-warnings", "src", "studio", "test", "bench", "examples", "tools"]],
   ["format", "prettier/bin/prettier.cjs", [process.argv.includes("--fix") ? "--write" : "--check", "--log-level=warn", "."]],
   ["unused", "knip/bin/knip.js", []],
   ["package", "publint/src/cli.js", ["--strict", "--pack", "false"]],

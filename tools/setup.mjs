@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,12 +15,14 @@ export function setUp() {
   checkNode();
   mkdirSync(join(root, "out"), { recursive: true });
   const packages = fingerprint(["package.json", "package-lock.json"]) + process.version;
-  if (stamp("node_modules/.vitrine-stamp") !== packages) {
+  if (lstatSync(join(root, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    if (stamp("node_modules/.vitrine-stamp") !== packages) say("node_modules is a link; the packages it leads to are used as they are");
+  } else if (stamp("node_modules/.vitrine-stamp") !== packages) {
     say("installing packages (once) ...");
     run("npm", ["ci", "--ignore-scripts", "--loglevel=error", "--no-fund", "--no-audit"], "is the npm registry reachable?");
     writeFileSync(join(root, "node_modules/.vitrine-stamp"), packages);
   }
-  const sources = fingerprint(["package-lock.json", "tsconfig.json", "tsconfig.build.json", "tools", "kernels", "src"]);
+  const sources = fingerprint(["package-lock.json", "tsconfig.json", "tsconfig.build.json", "tools", "kernels", "src", "studio", "models"]);
   if (stamp("dist/.stamp") !== sources) {
     say("building (once) ...");
     rmSync(join(root, "dist/.stamp"), { force: true });

@@ -35,7 +35,7 @@ fi
 if [ -f "$out/base/run.json" ]; then vitrine train --resume --out "$out/base" "${flags[@]}"
 else
   vitrine train "$out/books" --out "$out/base" --tokenizer "$out/tokens" --layers 6 --heads 4 --width 256 --context 256 \
-    --batch 8 --steps "${BASE_STEPS:-800}" --learning-rate 1e-3 --least-learning-rate 3e-4 --warmup 80 --weight-decay 0.1 --beta2 0.98 --seed 1 \
+    --batch 8 --steps "${BASE_STEPS:-800}" --learning-rate 1e-3 --least-learning-rate 3e-4 --warmup 40 --weight-decay 0.1 --beta2 0.98 --seed 1 \
     --validation-share 0.01 --evaluate-every 200 --sample-prompt "Once upon a time, there was a" "${flags[@]}"
 fi
 

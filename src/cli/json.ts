@@ -241,6 +241,12 @@ export interface TrainedTokenizerLine {
   readonly seconds: number;
 }
 
+export interface StudioLine {
+  readonly type: "studio";
+  /** Where the page is served. */
+  readonly address: string;
+}
+
 export interface PulledLine extends Fetched {
   readonly type: "pulled";
 }

@@ -30,6 +30,7 @@ const entries: readonly Entry[] = [
   },
   { name: "tokenizer", summary: "learn a vocabulary from text files", load: async () => (await import("./commands/tokenizer.ts")).tokenizerCommand },
   { name: "score", summary: "how much each word of a text surprises a model", load: async () => (await import("./commands/score.ts")).scoreCommand },
+  { name: "inspect", summary: "look inside a model while it reads", load: async () => (await import("./commands/inspect.ts")).inspectCommand },
   { name: "train", summary: "learn a model from text files", load: async () => (await import("./commands/train.ts")).trainCommand },
   {
     name: "finetune",
@@ -44,6 +45,11 @@ const entries: readonly Entry[] = [
     name: "export",
     summary: "write a model in another form: GGUF or safetensors",
     load: async () => (await import("./commands/export.ts")).exportCommand,
+  },
+  {
+    name: "studio",
+    summary: "the web app: see every word being chosen, in a browser",
+    load: async () => (await import("./commands/studio.ts")).studioCommand,
   },
   { name: "models", summary: "list the models that are here", load: async () => (await import("./commands/models.ts")).modelsCommand },
   {

@@ -81,9 +81,9 @@ function lineTelling(out: Output, figures: Figures, now: () => number = () => pe
         ];
         await out.line(`${at(step)}: ${parts.join(", ")}`);
       } else if (event.type === "evaluation") {
-        const best = event.best ? ", the best so far: saved" : "";
+        const best = event.best ? ", the best so far" : "";
         await out.line(`${at(event.step)}: validation loss ${event.validationLoss.toFixed(3)}, training ${event.trainLoss.toFixed(3)}${best}`);
-      } else if (event.type === "saved" && !event.best) await out.line(`${at(event.step)}: saved`);
+      } else if (event.type === "saved") await out.line(`${at(event.step)}: saved${event.best ? ", also as the best" : ""}`);
       else if (event.type === "warning") await out.line(warningText(event));
     },
     sample: async (sample, engine) => {

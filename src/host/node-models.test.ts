@@ -38,6 +38,17 @@ describe("which model a name means", () => {
     expect((await embeddedModels(root)).map((model) => model.name)).toEqual(["glass-6m"]);
   });
 
+  test("no name and several embedded: the storyteller, and it leads the list; it may be missing or broken", async () => {
+    const package_ = join(base, "several", "package");
+    const several = { ...options, root: package_ };
+    for (const name of ["letters", "a-first", "zoo"]) await put(join(package_, "models", name), "config.json");
+    await put(join(package_, "models", "storyteller"), "README.md"); // no config.json: no model yet
+    expect((await resolveModel(undefined, several)).name).toBe("a-first");
+    await put(join(package_, "models", "storyteller"), "config.json");
+    expect((await resolveModel(undefined, several)).name).toBe("storyteller");
+    expect((await embeddedModels(package_)).map(({ name }) => name)).toEqual(["storyteller", "a-first", "letters", "zoo"]);
+  });
+
   test("no name and none embedded: the story model beside the clone, else how to get one", async () => {
     const bare = { ...options, root: join(base, "clone", "main") };
     await expect(resolveModel(undefined, bare)).rejects.toThrow(/no model to use.*--model DIR.*vitrine pull/);

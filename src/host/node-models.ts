@@ -27,10 +27,14 @@ export interface ResolveOptions {
 
 const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Models that came with the package, by name. */
+/** The embedded model that is meant when none is named, whatever others there are. */
+const defaultModel = "storyteller";
+
+/** Models that came with the package: the default, then the others by name. */
 export async function embeddedModels(root: string = packageRoot): Promise<FoundModel[]> {
   const folder = join(root, "models");
-  const names = (await readdir(folder).catch(() => [])).toSorted((a, b) => (a < b ? -1 : 1));
+  const rank = (name: string): number => (name === defaultModel ? 0 : 1);
+  const names = (await readdir(folder).catch(() => [])).toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   const found: FoundModel[] = [];
   for (const name of names) {
     const path = join(folder, name);
@@ -48,7 +52,7 @@ export async function nearbyModels(root: string = packageRoot): Promise<FoundMod
 /**
  * The model that `name` means: the path of a folder or of a .gguf file, then an embedded name, the name of the model
  * beside the clone, then a pulled hub id (ORG/NAME[@REV]).
- * Without a name: the first embedded model, else the one beside the clone.
+ * Without a name: the default embedded model or, where it is missing, the first one; else the one beside the clone.
  * Throws VitrineError when there is none, with the nearest name there is.
  */
 export async function resolveModel(name?: string, options: ResolveOptions = {}): Promise<FoundModel> {

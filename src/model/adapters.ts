@@ -165,7 +165,7 @@ function chosenModules(model: Transformer, targets: readonly string[]): (Module 
     if (!modules.some(({ module }) => names(target, module))) {
       const known = adapterTargets(model);
       const meant = nearest(target, [...known, ...known.map((name) => name.split(".")[1])]);
-      throw new VitrineError(`adapters: no projection is called ${target}${meant ? `; did you mean ${meant}?` : ""} There are ${known.join(", ")}`);
+      throw new VitrineError(`adapters: no projection is called ${target}${meant ? `; did you mean ${meant}?` : "."} There are ${known.join(", ")}`);
     }
   const linears = new Map(linearsOf(model.weights).map((linear) => [linear.matrix, linear]));
   return modules

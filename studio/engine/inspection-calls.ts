@@ -10,8 +10,9 @@ import { matrixOf } from "../../src/inspection/matrices.ts";
 import { neurons } from "../../src/inspection/neurons.ts";
 import { parametersOf } from "../../src/model/families.ts";
 import type { CallName, EngineCalls } from "./protocol.ts";
+import { readLooks, readSpine } from "./spine.ts";
 
-type InspectionCall = "lens" | "contributions" | "patterns" | "head" | "neurons" | "capture" | "whatIf" | "matrix" | "matrices";
+type InspectionCall = "lens" | "contributions" | "patterns" | "head" | "spine" | "looks" | "neurons" | "capture" | "whatIf" | "matrix" | "matrices";
 type Handler<Name extends CallName> = (args: Parameters<EngineCalls[Name]>, signal: AbortSignal) => Promise<ReturnType<EngineCalls[Name]>>;
 
 export function calls(engine: () => LocalEngine): { [Name in InspectionCall]: Handler<Name> } {
@@ -22,10 +23,12 @@ export function calls(engine: () => LocalEngine): { [Name in InspectionCall]: Ha
     return engine().model;
   };
   return {
-    lens: async ([ids, options]) => logitLens(model(ids), ids, options),
+    lens: async ([ids, options], signal) => logitLens(model(ids), ids, { ...options, signal }),
     contributions: async ([ids, position, target, relative]) => contributions(model(ids), ids, { position, target, relative }),
     patterns: async ([ids, from, to, largest]) => patterns(model(ids), ids, { layers: [from, to], largest: Math.min(largest, ids.length) }),
     head: async ([ids, layer, head]) => headStages(model(ids), ids, layer, head),
+    spine: async ([ids, positions]) => readSpine(model(ids), ids, positions),
+    looks: async ([ids, layer, positions]) => readLooks(model(ids), ids, layer, positions),
     neurons: async ([ids, layer, position, count]) => neurons(model(ids), ids, layer, { position, count }),
     capture: async ([ids, names]) => [...(await capture(model(ids), ids, names)).values()],
     whatIf: async ([ids, edits]) => ({ logits: await forwardWith(model(ids), ids, edits), forgotten: 0 }),

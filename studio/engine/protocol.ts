@@ -9,6 +9,7 @@ import type { Tally } from "../../src/model/tally.ts";
 import type { Dimensions } from "../../src/model/presets.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import type { ModelInfo } from "../../src/engine/engine.ts";
+import type { Looks, Spine } from "./spine.ts";
 
 export type {
   Activation,
@@ -17,12 +18,14 @@ export type {
   Edit,
   HeadStages,
   Lens,
+  Looks,
   MergeStep,
   ModelConfig,
   ModelInfo,
   NamedMatrix,
   Neurons,
   Patterns,
+  Spine,
   Tally,
   WeightBlock,
 };
@@ -149,6 +152,10 @@ export interface EngineCalls {
   /** Of the layers `from` to `to` (excluded), each at most `size` cells wide. */
   patterns(ids: readonly number[], from: number, to: number, size: number): Patterns;
   head(ids: readonly number[], layer: number, head: number): HeadStages;
+  /** The residual stream and all that joins it, at a few positions. */
+  spine(ids: readonly number[], positions: readonly number[]): Spine;
+  /** Rows of a layer's patterns, of all heads. */
+  looks(ids: readonly number[], layer: number, positions: readonly number[]): Looks;
   neurons(ids: readonly number[], layer: number, position: number, count: number): Neurons;
   capture(ids: readonly number[], names: readonly string[]): readonly Activation[];
   whatIf(ids: readonly number[], edits: readonly Edit[]): Outlook;

@@ -165,6 +165,7 @@ class Studio {
   async step(signal?: AbortSignal): Promise<boolean> {
     const { tip } = this;
     if (!tip || tip.ends) return false;
+    if (this.busy) return true; // one token at a time, however fast the keys come
     const run = this.#runAfter(tip, this.path.length);
     this.busy = true;
     try {

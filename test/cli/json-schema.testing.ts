@@ -17,11 +17,13 @@ import type {
   ScoreEndLine,
   ScoreLine,
   StepLine,
+  StudioLine,
   TallyLine,
   TokenEndLine,
   TokenLine,
   TrainedTokenizerLine,
 } from "../../src/cli/json.ts";
+import type { AttentionLine, ContributionsLine, InspectLine, LensLine, MuteLine, NeuronsLine } from "../../src/cli/json-inspect.ts";
 import type { TrainEvent } from "../../src/training/training.ts";
 
 const token = z.strictObject({ id: z.int().min(0), text: z.string() });
@@ -125,6 +127,66 @@ export const scoreEndSchema: z.ZodType<ScoreEndLine> = z.strictObject({
   perplexity: z.number().min(1).nullable(),
   bitsPerByte: z.number().nullable(),
   seconds: z.number().min(0),
+});
+
+const id = { id: count, text: z.string() };
+const followed = z.strictObject({ ...id, probability, rank: z.int().min(1) });
+const candidates = z.array(z.strictObject({ ...id, logit: z.number(), probability }));
+const pushed = z.array(z.strictObject({ ...id, amount: z.number() }));
+const square = z.array(z.array(z.number().min(0)));
+export const inspectSchema: z.ZodType<InspectLine> = z.strictObject({
+  type: z.literal("inspect"),
+  text: z.string(),
+  tokens: z.array(token).nonempty(),
+  model: z.string(),
+  device: z.string(),
+  weights: z.enum(["f32", "f16", "int8", "int4"]).nullable(),
+});
+export const lensSchema: z.ZodType<LensLine> = z.strictObject({
+  type: z.literal("lens"),
+  position: count,
+  stage: z.string().regex(/^blocks\.\d+\.hook_resid_(pre|mid|post)$/),
+  layer: count,
+  point: z.enum(["pre", "mid", "post"]),
+  top: candidates.nonempty(),
+  final: followed,
+  target: followed.nullable(),
+});
+export const contributionsSchema: z.ZodType<ContributionsLine> = z.strictObject({
+  type: z.literal("contributions"),
+  position: count,
+  target: token,
+  logit: z.number(),
+  relative: z.boolean(),
+  pushes: z.array(
+    z.strictObject({
+      kind: z.enum(["embedding", "positions", "head", "attention-bias", "mlp", "norm-bias"]),
+      layer: count.nullable(),
+      head: count.nullable(),
+      amount: z.number(),
+    }),
+  ),
+});
+export const attentionSchema: z.ZodType<AttentionLine> = z.strictObject({
+  type: z.literal("attention"),
+  layer: count,
+  head: count,
+  pattern: square,
+  weighted: square,
+});
+export const neuronsSchema: z.ZodType<NeuronsLine> = z.strictObject({
+  type: z.literal("neurons"),
+  layer: count,
+  position: count,
+  neurons: z.array(z.strictObject({ index: count, activation: z.number(), strength: z.number().min(0), promotes: pushed, suppresses: pushed })),
+});
+export const muteSchema: z.ZodType<MuteLine> = z.strictObject({
+  type: z.literal("mute"),
+  position: count,
+  muted: z.array(z.string()).nonempty(),
+  before: candidates,
+  after: candidates,
+  divergence: z.number().min(0).nullable(),
 });
 
 export const tokenSchema: z.ZodType<TokenLine> = z.strictObject({
@@ -252,3 +314,5 @@ export function linesOf(text: string): Record<string, unknown>[] {
   if (!text.endsWith("\n")) throw new Error("the last line is not ended");
   return text.slice(0, -1).split("\n").map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
 }
+
+export const studioSchema: z.ZodType<StudioLine> = z.strictObject({ type: z.literal("studio"), address: z.url() });

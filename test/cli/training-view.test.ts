@@ -127,7 +127,8 @@ describe("plain lines for a pipe", () => {
     expect(steps[1]).toMatch(
       /^step 5 of 200: loss \d\.\d{3} \(now \d\.\d{3}\), learning rate 0\.001, gradient norm 1\.23, 7,680 tokens\/s, [\d.]+ s left$/,
     );
-    expect(stdout.match(/^step \d+ of 200: validation loss .*, the best so far: saved$/gm)).toHaveLength(4);
+    expect(stdout.match(/^step \d+ of 200: validation loss .*, the best so far$/gm)).toHaveLength(4);
+    expect(stdout.match(/^step \d+ of 200: saved, also as the best$/gm)).toHaveLength(4); // said when it is done, not before
     expect(stdout).toMatch(/^after 120 steps: \d+ tokens at T = 0\.8.*\n little cat/m);
   });
 });

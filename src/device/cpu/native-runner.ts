@@ -80,5 +80,5 @@ function chosenSet({ instructionSets }: NativeKernels, asked: string | undefined
   if (asked in instructionNames)
     throw new VitrineError(`instruction set ${asked}: this processor, or this build of the native kernels, does not have it; there are: ${here}`);
   const meant = nearest(asked, instructionSets);
-  throw new VitrineError(`there is no instruction set ${quoted(asked)}; ${meant === undefined ? "" : `did you mean ${meant}? `}There are: ${here}`);
+  throw new VitrineError(`there is no instruction set ${quoted(asked)}${meant === undefined ? "." : `; did you mean ${meant}?`} There are: ${here}`);
 }

@@ -1,0 +1,171 @@
+/** Where the numbers of the panel come from, for the why card. */
+import { generateCommand, modelFlags, predictCalls, samplingFlags, scoreCommand, scoreWords, textBefore } from "../../parts/same-number.ts";
+import { percent, shellWord, signed, visible, whole } from "../../state/format.ts";
+import { studio } from "../../state/studio.svelte.ts";
+import { pathTo } from "../../state/tree.ts";
+import type { TreeNode } from "../../state/tree.ts";
+import type { Why } from "../../state/why.ts";
+import { surprise } from "./candidates.ts";
+import type { Row } from "./candidates.ts";
+import { t } from "./messages.ts";
+
+/** The ids the model sees when it chooses the token at place `at`. */
+function seenIds(at: number): readonly number[] {
+  const { forgotten } = studio.path[at] ?? { forgotten: studio.forgotten };
+  return studio.ids.slice(forgotten, at);
+}
+
+export function ownWhy(row: Row, at: number): Why {
+  const { id, text, own, logit, rank } = row;
+  return {
+    key: `write.own.${id}`,
+    title: t("ownTitle", { token: visible(text) }),
+    value: percent(own),
+    provenance: "computed",
+    story: t("ownStory", { token: visible(text), n: rank }),
+    formula: String.raw`p_i = \frac{e^{z_i}}{\sum_{j=1}^{V} e^{z_j}}`,
+    operands:
+      logit === undefined
+        ? [{ symbol: "p_i", name: t("probability"), value: own.toPrecision(6) }]
+        : [
+            { symbol: "z_i", name: t("logit"), value: signed(logit, 4) },
+            { symbol: String.raw`\ln \sum_j e^{z_j}`, name: t("logSum"), value: signed(logit - Math.log(own), 4) },
+            { symbol: "V", name: t("vocabulary"), value: whole(studio.model?.info.vocabularySize ?? 0) },
+            { symbol: "p_i", name: t("probability"), value: own.toPrecision(6) },
+          ],
+    code: {
+      library: `${predictCalls(seenIds(at))}\nnext.probability(${id});`,
+      command: generateCommand(at, `${modelFlags()} --json --show ${Math.max(12, rank)}`),
+    },
+  };
+}
+
+export function drawnWhy(row: Row, at: number): Why {
+  const { id, text, own, drawn = 0, logit } = row;
+  const { temperature, topK, topP, minP } = studio;
+  const banned = studio.model?.banned.length ? t("bannedNote") : "";
+  return {
+    key: `write.drawn.${id}`,
+    title: t("drawnTitle", { token: visible(text) }),
+    value: percent(drawn),
+    provenance: "computed",
+    story: (drawn === 0 ? t("drawnNone", { token: visible(text) }) : t("drawnStory", { token: visible(text), own: percent(own) })) + banned,
+    formula:
+      temperature === 0
+        ? String.raw`q_i = \begin{cases} 1 & z_i = \max_j z_j \\ 0 & \text{otherwise} \end{cases}`
+        : String.raw`q_i = \frac{e^{z_i / T}}{\sum_{j \in \text{kept}} e^{z_j / T}}`,
+    operands: [
+      ...(logit === undefined ? [] : [{ symbol: "z_i", name: t("logit"), value: signed(logit, 4) }]),
+      { symbol: "T", name: t("temperature"), value: temperature.toFixed(2) },
+      { symbol: "p_i", name: t("own"), value: own.toPrecision(6) },
+      { symbol: "q_i", name: t("drawn"), value: drawn.toPrecision(6) },
+    ],
+    code: {
+      library: `${predictCalls(seenIds(at))}\nconst sampling = { temperature: ${temperature}, topK: ${topK}, topP: ${topP}, minP: ${minP} };\nsampler(sampling).filter(next, [], []).probability(${id});`,
+      command: generateCommand(at, `${modelFlags()}${samplingFlags()} --show ${Math.max(12, row.rank)}`),
+    },
+  };
+}
+
+export function restWhy(rest: number, others: number, rows: readonly Row[], at: number): Why {
+  return {
+    key: "write.rest",
+    title: t("restTitle"),
+    value: percent(rest),
+    provenance: "derived",
+    story: t("restStory", { n: whole(others), k: rows.length }),
+    formula: String.raw`1 - \sum_{i \in \text{shown}} p_i`,
+    operands: [{ symbol: String.raw`\sum p_i`, name: t("shownSum"), value: percent(1 - rest) }],
+    code: {
+      library: `${predictCalls(seenIds(at))}\nnext.rest(${rows.length});`,
+      command: generateCommand(at, `${modelFlags()} --json --show ${rows.length}`),
+    },
+  };
+}
+
+export function surpriseWhy(node: TreeNode, at: number): Why {
+  const bits = surprise(node) ?? 0;
+  return {
+    key: "write.surprise",
+    title: t("surpriseTitle", { token: visible(node.token.text) }),
+    value: t("bits", { n: bits.toFixed(2) }),
+    provenance: "derived",
+    story: t("surpriseStory", { token: visible(node.token.text), n: whole(Math.round(2 ** bits)) }),
+    formula: String.raw`-\log_2 p`,
+    operands: [{ symbol: "p", name: t("probability"), value: (node.probability ?? 0).toPrecision(6) }],
+    code: {
+      library: `${predictCalls(seenIds(at))}\n-next.logprob(${node.token.id}) / Math.LN2;`,
+      command: scoreCommand(at + 1),
+    },
+  };
+}
+
+export function sampledWhy(node: TreeNode, at: number): Why {
+  const { token, probability = 0, sampledFrom = 0, run } = node;
+  return {
+    key: "write.sampled",
+    title: t("drawnTitle", { token: visible(token.text) }),
+    value: percent(sampledFrom),
+    provenance: "computed",
+    story: t("sampledStory", { token: visible(token.text), own: percent(probability) }),
+    operands: [
+      { symbol: "p", name: t("own"), value: probability.toPrecision(6) },
+      { symbol: "q", name: t("drawn"), value: sampledFrom.toPrecision(6) },
+    ],
+    code: {
+      library: `${predictCalls(seenIds(at))}\nsampler({ temperature: ${studio.temperature} }).filter(next, [], []).probability(${token.id});`,
+      command:
+        run?.from === studio.promptLength
+          ? `vitrine generate ${shellWord(studio.prompt)}${modelFlags()}${samplingFlags()} --seed ${studio.seed} --max-tokens ${run.draws + 1} --json`
+          : generateCommand(at, `${modelFlags()}${samplingFlags()} --json`),
+    },
+  };
+}
+
+/** Of the last `count` tokens up to `end`, multiplied. */
+export function jointWhy(end: TreeNode, count: number, key: string): Why {
+  const all = pathTo(end);
+  const own = all.slice(-count);
+  const joint = own.reduce((product, { probability = 1 }) => product * probability, 1);
+  const shown = own.slice(0, 8);
+  const text = all.map(({ token }) => (token.special ? "" : token.text)).join("");
+  return {
+    key,
+    title: t("jointTitle"),
+    value: percent(joint),
+    provenance: "derived",
+    story: t("jointStory", { n: count }),
+    formula: String.raw`p_1 \cdot p_2 \cdots p_n`,
+    operands: [
+      ...shown.map(({ token, probability = 0 }, i) => ({ symbol: `p_{${i + 1}}`, name: visible(token.text), value: percent(probability) })),
+      ...(count > shown.length ? [{ symbol: String.raw`\cdots`, name: t("andMore", { n: count - shown.length }), value: "" }] : []),
+    ],
+    code: {
+      library: `let joint = 1;\nfor await (const step of model.score([${all.map(({ token }) => token.id).join(", ")}]))\n  if ("probability" in step && step.position >= ${all.length - count}) joint *= step.probability;`,
+      command: `${scoreWords(text)} --json   # ${t("multiply", { n: count })}`,
+    },
+  };
+}
+
+/** A block of the block view: candidates multiplied from the place on. */
+export function blockWhy(
+  tokens: readonly { readonly text: string; readonly probability: number }[],
+  ids: readonly number[],
+  at: number,
+  key: string,
+): Why {
+  const joint = tokens.reduce((product, { probability }) => product * probability, 1);
+  return {
+    key,
+    title: t("jointTitle"),
+    value: percent(joint),
+    provenance: "derived",
+    story: t("jointStory", { n: tokens.length }),
+    formula: String.raw`p_1 \cdot p_2 \cdots p_n`,
+    operands: tokens.map(({ text, probability }, i) => ({ symbol: `p_{${i + 1}}`, name: visible(text), value: percent(probability) })),
+    code: {
+      library: `let joint = 1;\nfor await (const step of model.score([${[...seenIds(at), ...ids].join(", ")}]))\n  if ("probability" in step && step.position >= ${seenIds(at).length}) joint *= step.probability;`,
+      command: `${scoreWords(textBefore(at) + tokens.map(({ text }) => text).join(""))} --json   # ${t("multiply", { n: tokens.length })}`,
+    },
+  };
+}
