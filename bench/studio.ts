@@ -36,6 +36,7 @@ export async function run(): Promise<void> {
         buffered: true,
       });
     });
+    await page.addInitScript({ content: costOf });
     await page.goto(site.address + hash);
     return page;
   };
@@ -103,7 +104,7 @@ async function compressed(url: string): Promise<number> {
  * What a change costs the page: its handlers and what they schedule at once, then all of the next frame's work (callbacks, style, layout).
  * Waiting for the screen between the two does not count.
  */
-const costOf = `async (change) => {
+const costOf = `globalThis.costOf = async (change) => {
   const began = performance.now();
   change();
   await Promise.resolve();
@@ -122,8 +123,8 @@ async function sliderToBars(page: Page): Promise<Row> {
   await ready(page);
   await page.waitForSelector('[data-testid="bar-row"]', { timeout: 60_000 });
   const times = await page.evaluate(
-    async ([source, count]) => {
-      const cost = (0, eval)(`(${source})`) as (change: () => void) => Promise<number>;
+    async (count) => {
+      const cost = (globalThis as unknown as { costOf(change: () => void): Promise<number> }).costOf;
       const slider = document.querySelector<HTMLInputElement>("#temperature")!;
       const found: number[] = [];
       for (let i = 1; i <= count; i++)
@@ -135,7 +136,7 @@ async function sliderToBars(page: Page): Promise<Row> {
         );
       return found;
     },
-    [costOf, moves] as const,
+    moves,
   );
   await page.context().close();
   return { what: "slider to bars, p95", value: p95(times), unit: "ms", budget: 16 };
@@ -146,8 +147,8 @@ async function hoverCard(page: Page): Promise<Row> {
   await ready(page);
   await page.waitForSelector('[data-testid="text-token"]', { timeout: 60_000 });
   const times = await page.evaluate(
-    async ([source, count]) => {
-      const cost = (0, eval)(`(${source})`) as (change: () => void) => Promise<number>;
+    async (count) => {
+      const cost = (globalThis as unknown as { costOf(change: () => void): Promise<number> }).costOf;
       const found: number[] = [];
       for (let i = 0; i < count; i++) {
         const all = document.querySelectorAll('[data-testid="text-token"]');
@@ -161,7 +162,7 @@ async function hoverCard(page: Page): Promise<Row> {
       }
       return found;
     },
-    [costOf, moves] as const,
+    moves,
   );
   await page.context().close();
   return { what: "hover to card, p95", value: p95(times), unit: "ms", budget: 50 };

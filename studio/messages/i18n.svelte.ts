@@ -3,7 +3,7 @@
  * which the types enforce and messages.test.ts checks for blanks and for {placeholders}.
  */
 export type Locale = "en" | "zh";
-export const locales: readonly Locale[] = ["en", "zh"];
+
 
 class Language {
   current: Locale = $state(initial());

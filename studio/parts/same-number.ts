@@ -1,17 +1,11 @@
 /** The library call and the command line that give the same numbers as the page, for the why card at depth "code". */
 import { shellWord } from "../state/format.ts";
 import { studio } from "../state/studio.svelte.ts";
+import { textBefore as textOf } from "../state/text-before.ts";
 
 /** The text before place `at`, as one would type it. */
 export function textBefore(at: number): string {
-  const { path, prompt, promptLength } = studio;
-  const read = (from: number, to: number): string =>
-    path
-      .slice(from, to)
-      .filter(({ token }) => !token.special)
-      .map(({ token }) => token.text)
-      .join("");
-  return at < promptLength ? read(0, at) : prompt + read(promptLength, at);
+  return textOf(studio.path, at, studio.prompt, studio.promptLength);
 }
 
 /** ` --model NAME`, and the context where it is not all the model has. */

@@ -1,7 +1,6 @@
 /** The command and the library call that print the same numbers as this panel. */
 import { shellWord } from "../../state/format.ts";
 import type { Sampling } from "../../engine/protocol.ts";
-import type { TreeNode } from "../../state/tree.ts";
 
 export interface Asked {
   /** Everything before the place, as one prompt. */
@@ -9,21 +8,6 @@ export interface Asked {
   readonly model: string;
   /** Positions the model looked back at; undefined = all of them. */
   readonly context: number | undefined;
-}
-
-const reader = new TextDecoder();
-
-/**
- * The text that the tokens before `place` stand for. What the visitor typed is taken as typed, what was generated from its bytes, so that
- * characters split over tokens are whole again.
- */
-export function textBefore(path: readonly TreeNode[], place: number, prompt: string, promptLength: number): string {
-  const whole = place >= promptLength;
-  const nodes = path.slice(whole ? promptLength : 0, place).filter(({ token }) => !token.special);
-  const bytes = nodes.flatMap(({ token }) => [...token.bytes]);
-  const text = reader.decode(Uint8Array.from(bytes));
-  if (whole) return prompt + text;
-  return text.startsWith(" ") && !prompt.startsWith(" ") ? text.slice(1) : text; // SentencePiece puts a space before the first word
 }
 
 export function samplingFlags({ temperature, topK, topP, minP }: Sampling): string {
@@ -36,12 +20,12 @@ export function samplingFlags({ temperature, topK, topP, minP }: Sampling): stri
 
 export function generateCommand({ text, model, context }: Asked, knobs: Sampling, show: number): string {
   const window = context === undefined ? "" : ` --context ${context}`;
-  return `vitrine generate ${shellWord(text)} --model ${model} --json --show ${show} --max-tokens 1${samplingFlags(knobs)}${window}`;
+  return `vitrine generate ${shellWord(text)} --model ${shellWord(model)} --json --show ${show} --max-tokens 1${samplingFlags(knobs)}${window}`;
 }
 
 /** For tokens that `--show` does not reach: 1,000 is its most. */
 export function scoreCommand({ text, model }: Asked, token: string): string {
-  return `vitrine score ${shellWord(text + token)} --model ${model} --json`;
+  return `vitrine score ${shellWord(text + token)} --model ${shellWord(model)} --json`;
 }
 
 export function predictCall({ text, context }: Asked): string {

@@ -2,8 +2,9 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { distributionOf, randomFrom, retemper, sampler } from "../../engine/engine-client.ts";
+import { textBefore } from "../../state/text-before.ts";
 import type { TreeNode } from "../../state/tree.ts";
-import { generateCommand, textBefore } from "./command.ts";
+import { generateCommand } from "./command.ts";
 import { curveOf, curvePoint, shareAt } from "./curve.ts";
 import { lectureAfter, lectureLogits, lectureMoves, lectureWords } from "./lecture.ts";
 import { exactShare, logitDomain, topKChoice, topKChoices } from "./scale.ts";
@@ -198,7 +199,7 @@ describe("the command line", () => {
   test("says only what is not at its default", () => {
     const asked = { text: "it's", model: "storyteller", context: undefined };
     expect(generateCommand(asked, { ...plain, temperature: 2, topK: 10 }, 20)).toBe(
-      `vitrine generate 'it'\\''s' --model storyteller --json --show 20 --max-tokens 1 --temperature 2 --top-k 10`,
+      `vitrine generate 'it'\\''s' --model 'storyteller' --json --show 20 --max-tokens 1 --temperature 2 --top-k 10`,
     );
   });
 });

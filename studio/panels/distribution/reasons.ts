@@ -35,6 +35,11 @@ function exact(x: number): string {
   return Number(x.toPrecision(10)).toString().replace("-", "−");
 }
 
+/** A logit, or what was given as one: fp32 knows seven digits. */
+function single(x: number): string {
+  return Number(x.toPrecision(7)).toString().replace("-", "−");
+}
+
 export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reasons {
   const V = logits.length;
   const T = exact(knobs.temperature);
@@ -44,7 +49,7 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
   const temperature = { symbol: "T", name: t("opTemperature"), value: T };
   const own = asked
     ? predictCall(asked)
-    : `const own = distributionOf(Float32Array.of(${Array.from(logits, exact).join(", ").replaceAll("−", "-")}));`;
+    : `const own = distributionOf(Float32Array.of(${Array.from(logits, single).join(", ").replaceAll("−", "-")}));`;
   const at = `distributionOf(own.logits, ${knobs.temperature})`;
   const tempered = knobs.temperature === 0 ? `sampler({ temperature: 0 }).filter(own, [], [])` : at;
 
@@ -72,7 +77,7 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
       story: t("whyRank"),
       formula: String.raw`\mathrm{rank}_i = 1 + \left|\{\, j : z_j > z_i \,\}\right|`,
       operands: [
-        { symbol: "z_i", name: t("opLogit"), value: exact(row.logit) },
+        { symbol: "z_i", name: t("opLogit"), value: single(row.logit) },
         { symbol: "V", name: t("opVocabulary"), value: whole(V) },
       ],
       code: rowCode(row, `own.rank(${row.id})`),
@@ -103,9 +108,9 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
           ? String.raw`p_i = \begin{cases} 1 & i = \arg\max_j z_j \\ 0 & \text{else} \end{cases}`
           : String.raw`p_i = \frac{e^{(z_i - m) / T}}{\sum_{j=1}^{V} e^{(z_j - m) / T}},\; m = \max_j z_j`,
       operands: [
-        { symbol: "z_i", name: t("opLogit"), value: exact(row.logit) },
+        { symbol: "z_i", name: t("opLogit"), value: single(row.logit) },
         temperature,
-        { symbol: "m", name: t("opLargest"), value: exact(largest()) },
+        { symbol: "m", name: t("opLargest"), value: single(largest()) },
         { symbol: String.raw`\sum`, name: t("opSum", { n: whole(V) }), value: exact(sum()) },
         { symbol: "p_i(1)", name: t("opOwn"), value: exact(row.probability) },
       ],
@@ -172,7 +177,7 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
         divided: {
           story: t("whyDivided"),
           formula: String.raw`z_i / T`,
-          operands: [{ symbol: "z_i", name: t("opLogit"), value: exact(row.logit) }, temperature],
+          operands: [{ symbol: "z_i", name: t("opLogit"), value: single(row.logit) }, temperature],
           expression: `own.logits[${row.id}] / ${knobs.temperature}`,
         },
         shifted: {
