@@ -17,7 +17,7 @@ const moves = numberOption("moves", 120);
 const tokens = numberOption("tokens", 2000);
 const prompt = encodeURIComponent("Once upon a time, there was a");
 
-export async function run(): Promise<void> {
+async function run(): Promise<void> {
   const { findBrowser } = (await import(new URL("../tools/browser.mjs", import.meta.url).href)) as { findBrowser(): string | undefined };
   const executablePath = findBrowser();
   if (executablePath === undefined) throw new Error("bench: no Chromium or Chrome; install one or name it in CHROME_PATH");
@@ -122,22 +122,19 @@ const costOf = `globalThis.costOf = async (change) => {
 async function sliderToBars(page: Page): Promise<Row> {
   await ready(page);
   await page.waitForSelector('[data-testid="bar-row"]', { timeout: 60_000 });
-  const times = await page.evaluate(
-    async (count) => {
-      const cost = (globalThis as unknown as { costOf(change: () => void): Promise<number> }).costOf;
-      const slider = document.querySelector<HTMLInputElement>("#temperature")!;
-      const found: number[] = [];
-      for (let i = 1; i <= count; i++)
-        found.push(
-          await cost(() => {
-            slider.value = String((i * 0.35) % 10);
-            slider.dispatchEvent(new Event("input", { bubbles: true }));
-          }),
-        );
-      return found;
-    },
-    moves,
-  );
+  const times = await page.evaluate(async (count) => {
+    const cost = (globalThis as unknown as { costOf(change: () => void): Promise<number> }).costOf;
+    const slider = document.querySelector<HTMLInputElement>("#temperature")!;
+    const found: number[] = [];
+    for (let i = 1; i <= count; i++)
+      found.push(
+        await cost(() => {
+          slider.value = String((i * 0.35) % 10);
+          slider.dispatchEvent(new Event("input", { bubbles: true }));
+        }),
+      );
+    return found;
+  }, moves);
   await page.context().close();
   return { what: "slider to bars, p95", value: p95(times), unit: "ms", budget: 16 };
 }
@@ -146,24 +143,21 @@ async function sliderToBars(page: Page): Promise<Row> {
 async function hoverCard(page: Page): Promise<Row> {
   await ready(page);
   await page.waitForSelector('[data-testid="text-token"]', { timeout: 60_000 });
-  const times = await page.evaluate(
-    async (count) => {
-      const cost = (globalThis as unknown as { costOf(change: () => void): Promise<number> }).costOf;
-      const found: number[] = [];
-      for (let i = 0; i < count; i++) {
-        const all = document.querySelectorAll('[data-testid="text-token"]');
-        const token = all[i % all.length];
-        found.push(
-          await cost(() => {
-            for (const name of ["pointerover", "pointerenter", "mouseover", "mouseenter"])
-              token.dispatchEvent(new PointerEvent(name, { bubbles: name.endsWith("over"), pointerType: "mouse" }));
-          }),
-        );
-      }
-      return found;
-    },
-    moves,
-  );
+  const times = await page.evaluate(async (count) => {
+    const cost = (globalThis as unknown as { costOf(change: () => void): Promise<number> }).costOf;
+    const found: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const all = document.querySelectorAll('[data-testid="text-token"]');
+      const token = all[i % all.length];
+      found.push(
+        await cost(() => {
+          for (const name of ["pointerover", "pointerenter", "mouseover", "mouseenter"])
+            token.dispatchEvent(new PointerEvent(name, { bubbles: name.endsWith("over"), pointerType: "mouse" }));
+        }),
+      );
+    }
+    return found;
+  }, moves);
   await page.context().close();
   return { what: "hover to card, p95", value: p95(times), unit: "ms", budget: 50 };
 }
@@ -214,3 +208,5 @@ async function writing(page: Page): Promise<Row[]> {
     },
   ];
 }
+
+await run();

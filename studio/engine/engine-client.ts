@@ -6,7 +6,7 @@
 import type { Answer, Ask, CallName, EngineCalls } from "./protocol.ts";
 
 export { distributionOf, divergence, presetConfig, presetNames, randomFrom, retemper, sampler, tally } from "../../src/exports.ts";
-export type { Candidate, CompleteDistribution, Distribution } from "../../src/exports.ts";
+export type { CompleteDistribution } from "../../src/exports.ts";
 
 /** A message of the engine's own, in plain words; `internal` ones are our bugs. */
 export class EngineError extends Error {

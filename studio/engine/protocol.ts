@@ -6,7 +6,6 @@ import type { Activation, Contributions, Edit, HeadStages, Lens, Neurons, Patter
 import type { NamedMatrix } from "../../src/inspection/matrices.ts";
 import type { MergeStep } from "../../src/tokenizer/tokenizer.ts";
 import type { Tally } from "../../src/model/tally.ts";
-import type { Dimensions } from "../../src/model/presets.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import type { ModelInfo } from "../../src/engine/engine.ts";
 import type { Looks, Spine } from "./spine.ts";
@@ -14,7 +13,6 @@ import type { Looks, Spine } from "./spine.ts";
 export type {
   Activation,
   Contributions,
-  Dimensions,
   Edit,
   HeadStages,
   Lens,

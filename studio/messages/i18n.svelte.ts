@@ -4,7 +4,6 @@
  */
 export type Locale = "en" | "zh";
 
-
 class Language {
   current: Locale = $state(initial());
 

@@ -22,11 +22,6 @@ export function whole(n: number): string {
   return n.toLocaleString("en-US");
 }
 
-/** -log2 p. */
-export function bits(p: number): string {
-  return p > 0 ? `${(-Math.log2(p)).toFixed(2)} bits` : "∞ bits";
-}
-
 /** A token with its spaces and line breaks made visible. */
 export function visible(text: string): string {
   return text === "" ? "∅" : text.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll("\r", "␍");

@@ -303,5 +303,3 @@ export const t = translator({
     rowPick: "第 {from} 到 {to} 行",
   },
 });
-
-export type MessageKey = Parameters<typeof t>[0];
