@@ -115,7 +115,16 @@ export async function openOwn(name: string, files: readonly File[]): Promise<voi
     studio.say("error", t("tooBig", { name, size: size(bytes), limit: size(pageLimit) }));
     return;
   }
-  if (await studio.open({ kind: "files", name, files })) await keep(name, files);
+  const own = await freeName(name);
+  if (await studio.open({ kind: "files", name: own, files })) await keep(own, files);
+}
+
+/** Files chosen one by one have no folder's name: a second "my-model" does not write over the first. */
+async function freeName(name: string): Promise<string> {
+  const taken = (await keptModels()).map((model) => model.name);
+  let free = name;
+  for (let n = 2; taken.includes(free); n++) free = `${name}-${n}`;
+  return free;
 }
 
 export function size(bytes: number): string {

@@ -121,6 +121,7 @@ class Studio {
       this.failure = "";
       this.#forget();
       this.#vocabulary = undefined;
+      this.promptTip = this.tip = undefined; // the old text is the old model's
       this.layer = Math.min(this.layer, this.model.info.layers - 1);
       this.head = Math.min(this.head, this.model.info.heads - 1);
       await this.readPrompt(saved);
@@ -231,7 +232,7 @@ class Studio {
     }
     const before = pathTo(parent).map(({ token }) => token.id);
     const steps = await this.engine.call("score", [[...before, id], this.context]);
-    this.#grow(parent, steps[steps.length - 1], "picked", {});
+    this.#grow(parent, steps[steps.length - 1], "picked", { ends: this.model?.config.eosIds.includes(id) });
     this.selected = undefined;
   }
 

@@ -4,7 +4,7 @@ export type Beside = "none" | "characters" | "bytes" | `embedded:${string}` | `k
 
 class CuttingTable {
   source: "text" | "own" = $state("text");
-  own: string = $state("To date, the cleverest thinker of all time was 東京 👩‍👧");
+  own: string = $state("To date, the cleverest thinker of all time was");
   cut: "tokens" | "words" = $state("tokens");
   beside: Beside = $state("none");
   /** The piece in the light, where it is not the tape's. */
