@@ -286,7 +286,6 @@ function checkedId(id: number, V: number): number {
   return id;
 }
 
-/** The largest logit, after looking at every one of them. */
 /** The largest logit of every group, for bestIds. Throws VitrineError for NaN. */
 function groupMaxima(logits: Float32Array): Float32Array {
   const size = groupSize(logits.length);
