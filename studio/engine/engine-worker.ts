@@ -136,10 +136,13 @@ const handlers: Handlers = {
   },
   outlook: ([ids, prompt, context], signal) => look(ids, prompt, context, signal),
   step: ([request], signal) => drawnStep(request, signal),
-  replay: async ([ids, next, prompt, sampling, context], signal) => {
+  replay: async ([ids, next], signal) => {
     const steps: NextStep[] = [];
-    for (const [i, id] of next.entries())
-      steps.push(await nextStep({ ids: [...ids, ...next.slice(0, i)], prompt, context, ...sampling }, () => id, signal));
+    const before = [...ids];
+    for (const { id, ...asked } of next) {
+      steps.push(await nextStep({ ids: [...before], ...asked }, () => id, signal));
+      before.push(id);
+    }
     return steps;
   },
   tally: async ([rule]) => opened().engine.tally(rule),

@@ -82,6 +82,13 @@ export interface StepRequest extends Sampling {
   readonly context: number;
 }
 
+/** A token that stood there already, and what it was chosen with. */
+export interface ReplayedToken extends Sampling {
+  readonly id: number;
+  readonly prompt: number;
+  readonly context: number;
+}
+
 export interface NextStep extends StepFacts {
   /** How many ids at the beginning the model no longer saw. */
   readonly forgotten: number;
@@ -141,7 +148,7 @@ export interface EngineCalls {
   outlook(ids: readonly number[], prompt: number, context: number): Outlook;
   step(request: StepRequest): NextStep;
   /** The facts of tokens that stood there already, as `step` would have told them. */
-  replay(ids: readonly number[], next: readonly number[], prompt: number, sampling: Sampling, context: number): readonly NextStep[];
+  replay(ids: readonly number[], next: readonly ReplayedToken[]): readonly NextStep[];
   tally(rule: "video" | "exact"): Tally;
   /** Of the positions asked for (default: all); `next` is followed at the last one. */
   lens(ids: readonly number[], options: { readonly positions?: readonly number[]; readonly next?: number; readonly top?: number }): Lens;

@@ -2,10 +2,11 @@
 import { shellWord } from "../state/format.ts";
 import { studio } from "../state/studio.svelte.ts";
 import { textBefore as textOf } from "../state/text-before.ts";
+import type { TreeNode } from "../state/tree.ts";
 
 /** The text before place `at`, as one would type it. */
 export function textBefore(at: number): string {
-  return textOf(studio.path, at, studio.prompt, studio.promptLength);
+  return textOf(studio.path, at, studio.prompt, studio.promptTip);
 }
 
 /** ` --model NAME`, and the context where it is not all the model has. */
@@ -15,13 +16,11 @@ export function modelFlags(context: number = studio.context): string {
   return ` --model ${shellWord(model.info.name)}` + (context < model.info.contextLength ? ` --context ${context}` : "");
 }
 
-export function samplingFlags(): string {
-  const { temperature, topK, topP, minP } = studio;
-  const flags = [` --temperature ${temperature}`];
-  if (topK > 0) flags.push(` --top-k ${topK}`);
-  if (topP < 1) flags.push(` --top-p ${topP}`);
-  if (minP > 0) flags.push(` --min-p ${minP}`);
-  return flags.join("");
+/** ` --model NAME` and the context with which the model sees before place `at` just what it saw when the token there was chosen. */
+export function sightFlags(at: number): string {
+  const node = studio.path[at] as TreeNode | undefined;
+  const forgotten = node?.forgotten ?? studio.forgotten;
+  return modelFlags(forgotten > 0 ? at - forgotten : (node?.drawn?.context ?? studio.context));
 }
 
 /** One word behind the text before `at`, with its candidates. */
@@ -30,12 +29,8 @@ export function generateCommand(at: number, flags: string): string {
   return `vitrine generate${text === "" ? "" : ` ${shellWord(text)}`} --max-tokens 1${flags}`;
 }
 
-export function scoreCommand(to: number): string {
-  return scoreWords(textBefore(to));
-}
-
-export function scoreWords(text: string): string {
-  return `vitrine score ${shellWord(text)}${modelFlags()}`;
+export function scoreWords(text: string, flags: string = modelFlags()): string {
+  return `vitrine score ${shellWord(text)}${flags}`;
 }
 
 /** `const model = ...; const next = await model.predict([ids])`: exact, however the text would be split when read again. */

@@ -6,6 +6,7 @@ import { embeddedModels, keptModels, openFromShelf } from "../shell/own-models.t
 import type { ShelfModel } from "../shell/own-models.ts";
 import type { Address } from "./address.ts";
 import { studio } from "./studio.svelte.ts";
+import { views } from "./views.svelte.ts";
 
 /** Letters a second while the smallest model shows what happens; it writes letter by letter. */
 const letterSpeed = 12;
@@ -15,6 +16,7 @@ const shownTokens = 24;
 
 export function applyAddress(address: Address): void {
   studio.panel = address.panel ?? studio.panel;
+  views.expect(studio.panel, address.view);
   studio.prompt = address.prompt ?? studio.prompt;
   studio.temperature = address.temperature ?? studio.temperature;
   studio.topK = address.topK ?? studio.topK;
@@ -34,6 +36,7 @@ export async function begin(address: Address, noModel: string): Promise<void> {
     if (named && (await openFromShelf(named))) {
       await studio.readPrompt(address.tree);
       studio.select(address.selected);
+      views.textIsRead();
       return;
     }
   }
@@ -47,9 +50,11 @@ export async function begin(address: Address, noModel: string): Promise<void> {
   if (!(await openFromShelf(bySize[0]))) return;
   if (address.prompt !== undefined || best === bySize[0]) {
     if (best !== bySize[0]) await openFromShelf(best);
+    views.textIsRead();
     if (address.prompt === undefined) await show(wordSpeed);
     return;
   }
+  views.textIsRead();
   await show(letterSpeed, 40);
   if (!untouched()) return;
   if (await openFromShelf(best)) await show(wordSpeed);

@@ -5,8 +5,11 @@
 import { EngineClient, EngineError, isGivenUp } from "../engine/engine-client.ts";
 import type { ModelSource, OpenedModel, Outlook, StepFacts } from "../engine/protocol.ts";
 import { windowStart } from "../engine/window.ts";
-import { pathTo, tipOf, treeNode, walkTo } from "./tree.ts";
-import type { Origin, SavedNode, TreeNode } from "./tree.ts";
+import { Outlooks } from "./outlooks.ts";
+import { regrow } from "./regrow.ts";
+import type { SavedTree } from "./tree-text.ts";
+import { pathTo, runAfter, tipOf, treeNode, walkTo } from "./tree.ts";
+import type { Knobs, Origin, Run, TreeNode } from "./tree.ts";
 import type { Why } from "./why.ts";
 
 export type PanelId = "write" | "distribution" | "tokens" | "flow" | "lens" | "matrices" | "context";
@@ -25,8 +28,6 @@ export interface Notice {
   readonly text: string;
 }
 
-/** Outlooks kept: questions about the same text are asked by several panels. */
-const kept = 64;
 /** The longest text that is generated without being asked again. */
 const mostTokens = 400;
 
@@ -58,7 +59,7 @@ class Studio {
   notices: readonly Notice[] = $state.raw([]);
 
   // The text
-  /** The prompt's tokens; the last one is where everything generated grows. */
+  /** The last token of the prompt, where everything generated grows that does not branch off before. */
   promptTip: TreeNode | undefined = $state.raw(undefined);
   tip: TreeNode | undefined = $state.raw(undefined);
   /** Raised when the tree changed inside. */
@@ -77,17 +78,22 @@ class Studio {
 
   readonly path: readonly TreeNode[] = $derived.by(() => (this.changes, pathTo(this.tip)));
   readonly ids: readonly number[] = $derived(this.path.map(({ token }) => token.id));
+  /** Tokens of the prompt at the beginning of the tape: all of them, unless a branch left it before its end. */
   readonly promptLength: number = $derived(this.path.filter(({ origin }) => origin === "prompt").length);
   /** Positions the model may look back at. */
   readonly context: number = $derived(
     this.contextLimit > 0 ? Math.min(this.contextLimit, this.model?.info.contextLength ?? this.contextLimit) : (this.model?.info.contextLength ?? 0),
   );
   /** Tokens at the beginning of the tape that the model does not see when it chooses the next one. */
-  readonly forgotten: number = $derived(this.model ? windowStart(this.promptLength, this.path.length, this.context) : 0);
+  readonly forgotten: number = $derived(this.model ? windowStart(this.givenBefore(this.path.length), this.path.length, this.context) : 0);
+  readonly knobs: Knobs = $derived.by(() => {
+    const { temperature, topK, topP, minP, seed, context } = this;
+    return { temperature, topK, topP, minP, seed, context };
+  });
   /** Where the selected distribution stands: the index of the token it was for, which is the tape's length for the next one. */
   readonly place: number = $derived(this.selected === undefined || this.selected >= this.path.length ? this.path.length : this.selected);
 
-  #outlooks = new Map<string, Promise<Outlook>>();
+  readonly #outlooks: Outlooks = new Outlooks(this.engine);
   #vocabulary: Promise<readonly string[]> | undefined;
   #play: AbortController | undefined;
   #reading: AbortController | undefined;
@@ -113,18 +119,19 @@ class Studio {
   }
 
   /** Opens a model and reads the prompt with it. The one before stays when this one cannot be opened. Gives whether it worked. */
-  async open(source: ModelSource, saved?: SavedNode): Promise<boolean> {
+  async open(source: ModelSource): Promise<boolean> {
     this.pause();
     this.loading = { name: source.name, done: 0, total: 0 };
     try {
       this.model = await this.engine.call("open", [source]);
       this.failure = "";
-      this.#forget();
+      this.#outlooks.forget();
+      this.why = undefined;
       this.#vocabulary = undefined;
       this.promptTip = this.tip = undefined; // the old text is the old model's
       this.layer = Math.min(this.layer, this.model.info.layers - 1);
       this.head = Math.min(this.head, this.model.info.heads - 1);
-      await this.readPrompt(saved);
+      await this.readPrompt();
       return true;
     } catch (error) {
       if (isGivenUp(error)) return false;
@@ -138,7 +145,7 @@ class Studio {
   }
 
   /** Tokens of the prompt, with what the model expected at each of them. Everything generated is left behind. */
-  async readPrompt(saved?: SavedNode): Promise<void> {
+  async readPrompt(saved?: SavedTree): Promise<void> {
     this.pause();
     this.#reading?.abort();
     const { signal } = (this.#reading = new AbortController());
@@ -152,14 +159,21 @@ class Studio {
       return;
     }
     const steps = await this.engine.call("score", [ids, this.context], signal);
-    let node: TreeNode | undefined;
-    for (const facts of steps) node = treeNode(node, facts, { origin: "prompt" });
-    this.promptTip = node;
-    this.tip = node;
+    const prompt: TreeNode[] = [];
+    for (const facts of steps) {
+      const node = treeNode(prompt.at(-1), facts, { origin: "prompt" });
+      node.parent?.children.push(node);
+      prompt.push(node);
+    }
+    this.promptTip = this.tip = prompt.at(-1);
     this.selected = undefined;
     this.why = undefined;
     this.changes++;
-    if (saved && node) await this.#restore(node, saved.children);
+    if (!saved || prompt.length === 0) return;
+    const { knobs: now } = this;
+    const { vocabularySize } = model.info;
+    this.tip = await regrow(saved, { prompt, now, vocabularySize, replay: (before, next) => this.engine.call("replay", [before, next], signal) });
+    this.changes++;
   }
 
   /** One more token, as `vitrine generate` would choose it; walks on where it has been before. Gives false at the end of the text. */
@@ -167,14 +181,13 @@ class Studio {
     const { tip } = this;
     if (!tip || tip.ends) return false;
     if (this.busy) return true; // one token at a time, however fast the keys come
-    const run = this.#runAfter(tip, this.path.length);
+    const { ids, knobs } = this;
+    const run = runAfter(tip, ids.length, knobs.seed);
     this.busy = true;
     try {
-      const { temperature, topK, topP, minP, seed, context, ids } = this;
-      const request = { ids: [...ids], prompt: run.from, seed, draws: run.draws, context, temperature, topK, topP, minP };
-      const next = await this.engine.call("step", [request], signal);
+      const next = await this.engine.call("step", [{ ids: [...ids], prompt: run.from, draws: run.draws, ...knobs }], signal);
       if (this.tip !== tip) return false;
-      this.#grow(tip, next, "sampled", { run, forgotten: next.forgotten, ends: next.ends });
+      this.#grow(tip, next, "sampled", { run, drawn: knobs, forgotten: next.forgotten, ends: next.ends });
       return !next.ends;
     } finally {
       this.busy = false;
@@ -211,20 +224,20 @@ class Studio {
     else void this.play();
   }
 
-  /** Takes the last token off the tape; it stays in the tree. */
+  /** Takes the last token off the tape; it stays in the tree. Behind it the prompt is whole again, also where a branch had left it early. */
   undo(): void {
     this.pause();
     const { tip } = this;
     if (!tip?.parent || tip.origin === "prompt") return;
-    this.tip = tip.parent;
+    this.goTo(tip.parent.origin === "prompt" ? this.promptTip! : tip.parent, false);
     this.selected = undefined;
   }
 
-  /** Puts another token in the place `at` of the tape: a branch. */
+  /** Puts another token in the place `at` of the tape: a branch, of the prompt too. Its first token has none: nothing predicted it. */
   async pick(at: number, id: number): Promise<void> {
     this.pause();
     const parent = at === 0 ? undefined : this.path[at - 1];
-    if (!parent || at < this.promptLength) return;
+    if (!parent) return;
     const known = parent.children.find((child) => child.token.id === id);
     if (known) {
       this.goTo(known);
@@ -240,7 +253,8 @@ class Studio {
   async again(): Promise<void> {
     this.pause();
     this.seed = (this.seed + 1) % 2 ** 31;
-    this.undo();
+    if (this.tip?.origin !== "prompt") this.tip = this.tip?.parent;
+    this.selected = undefined;
     await this.step();
   }
 
@@ -258,80 +272,41 @@ class Studio {
 
   /** Logits of what could stand at place `at` of the tape (1 or more), with the context as it is now. */
   outlook(at: number = this.place): Promise<Outlook> {
-    const ids = this.ids.slice(0, at);
-    const prompt = Math.min(this.promptLength, at);
-    return this.outlookAfter(ids, prompt, this.context);
+    return this.outlookAfter(this.ids.slice(0, at), this.givenBefore(at), this.context);
   }
 
-  outlookAfter(ids: readonly number[], prompt: number, context: number): Promise<Outlook> {
-    if (ids.length === 0) return Promise.reject(new DOMException("nothing before it", "AbortError"));
-    const key = `${prompt}|${context}|${ids.join(",")}`;
-    let found = this.#outlooks.get(key);
-    if (!found) {
-      found = this.engine.call("outlook", [ids, prompt, context]);
-      found.catch(() => this.#outlooks.delete(key));
-      this.#outlooks.set(key, found);
-      if (this.#outlooks.size > kept) this.#outlooks.delete(this.#outlooks.keys().next().value!);
-    }
-    return found;
+  outlookAfter(ids: readonly number[], given: number, context: number): Promise<Outlook> {
+    return this.#outlooks.after(ids, given, context);
+  }
+
+  /** How many of the tokens before place `at` were given at once when the one there was chosen: all before its run began. */
+  givenBefore(at: number): number {
+    const node = this.path[at] as TreeNode | undefined;
+    return node ? (node.run?.from ?? at) : runAfter(this.path[at - 1], at, this.seed).from;
   }
 
   vocabulary(): Promise<readonly string[]> {
     return (this.#vocabulary ??= this.engine.call("vocabulary", []));
   }
 
-  /** The run that a sampled token behind `node` belongs to: a given or picked token begins a new one. `at` = its place on the tape. */
-  #runAfter(node: TreeNode, at: number): NonNullable<TreeNode["run"]> {
-    return node.run ? { from: node.run.from, draws: node.run.draws + 1 } : { from: at, draws: 0 };
-  }
-
-  #forget(): void {
-    this.#outlooks.clear();
-    this.why = undefined;
-  }
-
   #grow(
     parent: TreeNode,
     facts: StepFacts,
     origin: Origin,
-    more: { readonly run?: TreeNode["run"]; readonly forgotten?: number; readonly ends?: boolean },
+    more: { readonly run?: Run; readonly drawn?: Knobs; readonly forgotten?: number; readonly ends?: boolean },
   ): TreeNode {
     let node = parent.children.find((child) => child.token.id === facts.token.id);
     if (!node) {
       node = treeNode(parent, facts, { origin, ...more });
       parent.children.push(node);
+    } else if (node.run && node.drawn?.seed === more.drawn?.seed) {
+      node.drawn = more.drawn; // the same draw of the same run, with other knobs
+      node.sampledFrom = facts.sampledFrom;
     }
     walkTo(node);
     this.tip = node;
     this.changes++;
     return node;
-  }
-
-  /** The tree as the address told it: every branch scored again, so that its numbers are this model's. */
-  async #restore(root: TreeNode, children: readonly SavedNode[]): Promise<void> {
-    const { context, temperature, topK, topP, minP } = this;
-    const sampling = { temperature, topK, topP, minP };
-    const prompt = this.promptLength;
-    const visit = async (parent: TreeNode, saved: readonly SavedNode[]): Promise<void> => {
-      for (const first of saved) {
-        const branch: SavedNode[] = [];
-        for (let at: SavedNode | undefined = first; at; at = at.children[0]) branch.push(at);
-        const before = pathTo(parent).map(({ token }) => token.id);
-        const steps = await this.engine.call("replay", [before, branch.map(({ id }) => id), prompt, sampling, context]);
-        const grown: TreeNode[] = [];
-        let node = parent;
-        for (const [i, facts] of steps.entries()) {
-          const run = branch[i].picked ? undefined : this.#runAfter(node, before.length + i);
-          node = treeNode(node, facts, { origin: run ? "sampled" : "picked", run, forgotten: facts.forgotten, ends: facts.ends });
-          node.parent!.children.push(node);
-          grown.push(node);
-        }
-        for (const [i, { children: [, ...sides] }] of branch.entries()) await visit(grown[i], sides); // prettier-ignore
-      }
-    };
-    await visit(root, children);
-    this.tip = tipOf(root);
-    this.changes++;
   }
 }
 

@@ -1,26 +1,40 @@
 /**
  * The text as a tree: every token that was given or chosen, and the branches that were left. The tape shows one path through it.
- * Pure data and functions; studio.svelte.ts makes it live.
+ * The prompt's tokens are its trunk; branches grow from its end, or from inside it. Pure data and functions; studio.svelte.ts makes it live.
  */
-import type { StepFacts } from "../engine/protocol.ts";
+import type { Sampling, StepFacts } from "../engine/protocol.ts";
 
 export type Origin =
   | "prompt"
   | "sampled" // drawn from the distribution
   | "picked"; // clicked by the visitor
 
+/** All that a draw depends on beside the text. `context`: positions the model might look back at. */
+export interface Knobs extends Sampling {
+  readonly seed: number;
+  readonly context: number;
+}
+
+/** Which generation a token was drawn in, and as its how manieth draw. A generation is a seed at a place of the text. */
+export interface Run {
+  readonly from: number;
+  readonly draws: number;
+}
+
 export interface TreeNode extends StepFacts {
   readonly key: number;
   readonly parent: TreeNode | undefined;
   readonly origin: Origin;
-  /** For sampled ones: which generation, and its how manieth draw. A generation is a seed at a place of the text. */
-  readonly run: { readonly from: number; readonly draws: number } | undefined;
+  readonly run: Run | undefined;
+  /** For sampled ones: the knobs as they stood. */
+  drawn: Knobs | undefined;
+  sampledFrom: number | undefined;
   /** How many tokens at the beginning of the text the model no longer saw when it chose this one. */
   readonly forgotten: number;
   /** The model's end of text. */
   readonly ends: boolean;
   children: TreeNode[];
-  /** log2 of the probability of everything generated up to here, branches compared from the prompt on. */
+  /** log2 of the probability of everything up to here. What a stretch of text has is the difference of its ends. */
   readonly joint: number;
 }
 
@@ -29,11 +43,22 @@ let keys = 0;
 export function treeNode(
   parent: TreeNode | undefined,
   facts: StepFacts,
-  more: { readonly origin: Origin; readonly run?: TreeNode["run"]; readonly forgotten?: number; readonly ends?: boolean },
+  more: { readonly origin: Origin; readonly run?: Run; readonly drawn?: Knobs; readonly forgotten?: number; readonly ends?: boolean },
 ): TreeNode {
-  const { origin, run, forgotten = 0, ends = false } = more;
-  const own = origin === "prompt" ? 0 : (facts.logprob ?? 0) / Math.LN2;
-  return { ...facts, key: keys++, parent, origin, run, forgotten, ends, children: [], joint: (parent?.joint ?? 0) + own };
+  const { origin, run, drawn, forgotten = 0, ends = false } = more;
+  const joint = (parent?.joint ?? 0) + (facts.logprob ?? 0) / Math.LN2;
+  return { ...facts, key: keys++, parent, origin, run, drawn, forgotten, ends, children: [], joint };
+}
+
+/** The run of a token drawn behind `node`, at this place of the text: a given or picked token begins a new one, and so does a new seed. */
+export function runAfter(node: Pick<TreeNode, "run" | "drawn"> | undefined, place: number, seed: number): Run {
+  return node?.run && node.drawn?.seed === seed ? { from: node.run.from, draws: node.run.draws + 1 } : { from: place, draws: 0 };
+}
+
+export function sameKnobs(a: Knobs, b: Knobs): boolean {
+  return (
+    a.temperature === b.temperature && a.topK === b.topK && a.topP === b.topP && a.minP === b.minP && a.seed === b.seed && a.context === b.context
+  );
 }
 
 /** From the first token to this one. */
@@ -58,50 +83,7 @@ export function walkTo(node: TreeNode): void {
   }
 }
 
-/**
- * The branches as short text for the address: ids in base 36, "." between tokens, "(...)" around each side branch behind the token it
- * leaves. The main path comes last, so reading it back gives the same path.
- */
-export function writeTree(roots: readonly TreeNode[]): string {
-  const write = (node: TreeNode): string => {
-    const mark = node.origin === "picked" ? "!" : "";
-    const own = mark + node.token.id.toString(36);
-    if (node.children.length === 0) return own;
-    const [main, ...sides] = node.children;
-    return own + sides.map((side) => `(${write(side)})`).join("") + "." + write(main);
-  };
-  return roots.length === 0 ? "" : write(roots[0]);
-}
-
-export interface SavedNode {
-  readonly id: number;
-  readonly picked: boolean;
-  readonly children: SavedNode[];
-}
-
-/** Undefined for text that writeTree did not write. */
-export function readTree(text: string): SavedNode | undefined {
-  let at = 0;
-  const read = (): SavedNode | undefined => {
-    const match = /^(!?)([0-9a-z]+)/.exec(text.slice(at, at + 12));
-    if (match === null) return undefined;
-    at += match[0].length;
-    const sides: SavedNode[] = [];
-    while (text[at] === "(") {
-      at++;
-      const side = read();
-      if (side === undefined || text[at] !== ")") return undefined;
-      at++;
-      sides.push(side);
-    }
-    if (text[at] === ".") {
-      at++;
-      const main = read();
-      if (main === undefined) return undefined;
-      return { id: parseInt(match[2], 36), picked: match[1] === "!", children: [main, ...sides] };
-    }
-    return { id: parseInt(match[2], 36), picked: match[1] === "!", children: sides };
-  };
-  const root = read();
-  return root !== undefined && at === text.length ? root : undefined;
+/** Where the tree is first more than the prompt: the token of the prompt that branches leave first, or its last one. */
+export function firstFork(promptTip: TreeNode): TreeNode {
+  return pathTo(promptTip).find(({ children }) => children.length > 1) ?? promptTip;
 }

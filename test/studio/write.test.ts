@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Page } from "playwright-core";
+import { percent } from "../../studio/state/format.ts";
 import { command, data, missing, openStudio, prompt, root, tape, tapeOf } from "./page.testing.ts";
 import type { Studio } from "./page.testing.ts";
 
@@ -75,6 +76,102 @@ describe.skipIf(missing !== "")("writing", { timeout: 120_000 }, () => {
     await tapeOf(page, first.length);
     await page.waitForTimeout(400);
     expect(new URL(page.url()).hash).toBe(hash);
+  });
+
+  test("branches inside the prompt: draws as the command does behind it, keeps the prompt, and finds both again", async () => {
+    await prompt(page, "The king is");
+    await tapeOf(page, 11);
+    await one(); // a story behind the whole prompt
+    const whole = await tape(page);
+    const at = 4; // "The " and then another letter than k
+    await page.click(`[data-testid="tape-token"][data-at="${at}"]`);
+    await page.waitForSelector(`[data-testid="candidates"][data-at="${at}"][data-settled="true"]`);
+    const another = (await data(page, "bar-row")).find((row) => row.chosen === "false")!;
+    await page.click(`[data-testid="candidates"] [data-id="${another.id}"] .pick`);
+    await tapeOf(page, at + 1);
+    const picked = (await tape(page))[at];
+    expect(picked.p).toBeCloseTo(Number(another.p), 5);
+    const text = (await page.textContent('[data-testid="prose"]'))!.replaceAll("\u00a0", "").trimEnd();
+    for (let i = 0; i < 4; i++) await one();
+    const branch = await tape(page);
+    const steps = (await command("generate", text, "--model", "letters", "--temperature", "1", "--seed", "5", "--max-tokens", "4")).filter(
+      ({ type }) => type === "step",
+    );
+    expect(branch.slice(at + 1).map(({ id }) => id)).toEqual(steps.map(({ id }) => id));
+    steps.forEach((step, i) => {
+      expect(branch[at + 1 + i].p).toBeCloseTo(step.probability as number, 4);
+      expect(branch[at + 1 + i].drawn).toBeCloseTo(step.sampledFrom as number, 4);
+    });
+
+    // what the tree says of both is a product of what stands on the tape
+    const product = (all: readonly { readonly p: number }[]): number => all.slice(at).reduce((sofar, { p }) => sofar * p, 1);
+    const shown = await page.$$eval('[data-testid="branch"]', (rows) => rows.map((row) => row.getAttribute("aria-label")!));
+    expect(shown).toHaveLength(2);
+    for (const [row, tokens] of [branch, whole].entries()) expect(shown[row]).toContain(percent(product(tokens)));
+
+    await page.waitForTimeout(400);
+    const { hash } = new URL(page.url());
+    const fresh = await studio.visit(hash, { reducedMotion: "reduce" });
+    await tapeOf(fresh, branch.length);
+    expect(await ids(fresh)).toEqual(branch.map(({ id }) => id));
+    await fresh.click('[data-testid="branch"]:not([aria-current])');
+    await tapeOf(fresh, whole.length);
+    expect(await ids(fresh)).toEqual(whole.map(({ id }) => id));
+    await fresh.context().close();
+
+    // back to the prompt: token by token, and at once by its own token
+    for (let n = branch.length; n > at + 1; n--) {
+      await page.click('[data-testid="undo"]');
+      await tapeOf(page, n - 1);
+    }
+    await page.click('[data-testid="undo"]');
+    await tapeOf(page, 11);
+    expect(await ids(page)).toEqual(whole.slice(0, 11).map(({ id }) => id));
+    await page.waitForTimeout(400);
+    const undone = await studio.visit(new URL(page.url()).hash, { reducedMotion: "reduce" });
+    await tapeOf(undone, 11); // the tape ends where it ended, though the tree goes on
+    await undone.waitForSelector('[data-testid="branch"]:nth-child(1)');
+    expect(await undone.getByTestId("branch").count()).toBe(2);
+    await undone.context().close();
+  });
+
+  test("tells of a drawn token the knobs it was drawn with, after they moved and from the address", async () => {
+    await page.goto("about:blank");
+    await page.goto(`${studio.site.address}#write?m=letters&p=The%20king&t=1.5&k=8&tp=0.9&mp=0.01&s=3&c=6&d=code`);
+    await page.waitForSelector('[data-ready="true"]');
+    for (let i = 0; i < 3; i++) await one();
+    const drawn = await tape(page);
+    const at = drawn.length - 1;
+    await page.fill("#temperature", "0.3");
+    await page.waitForFunction(() => location.hash.includes("t=0.3") && location.hash.includes("y="));
+    for (const from of [page, await studio.visit(new URL(page.url()).hash, { reducedMotion: "reduce" })]) {
+      await tapeOf(from, drawn.length);
+      (await tape(from)).forEach(({ drawn: own, id }, i) => {
+        expect(id).toBe(drawn[i].id);
+        if (i > 7) expect(own).toBeCloseTo(drawn[i].drawn, 5);
+      });
+      await from.click(`[data-testid="tape-token"][data-at="${at}"]`);
+      await from.waitForSelector(`[data-testid="candidates"][data-at="${at}"][data-settled="true"]`);
+      await from.getByText("they stand otherwise now").waitFor();
+      await from.click('.facts :text("drawn with") .num');
+      const [library, line] = await from.$$eval(".card pre", (parts) => parts.map((part) => part.textContent!));
+      expect(library).toContain("sampler({ temperature: 1.5, topK: 8, topP: 0.9, minP: 0.01 })");
+      expect(library).toContain("randomFrom(3)");
+      expect(line).toBe(
+        "vitrine generate 'The king' --model 'letters' --context 6 --temperature 1.5 --top-k 8 --top-p 0.9 --min-p 0.01 --seed 3 --max-tokens 3 --json",
+      );
+      // all candidates stand as they stood in that draw
+      const rows = await data(from, "bar-row");
+      expect(Number(rows.find(({ chosen }) => chosen === "true")?.drawn)).toBeCloseTo(drawn[at].drawn, 5);
+    }
+    const args = "--model letters --context 6 --temperature 1.5 --top-k 8 --top-p 0.9 --min-p 0.01 --seed 3 --max-tokens 3".split(" ");
+    const steps = (await command("generate", "The king", ...args)).filter(({ type }) => type === "step");
+    expect(drawn.slice(-3).map(({ id }) => id)).toEqual(steps.map(({ id }) => id));
+    steps.forEach((step, i) => expect(drawn[8 + i].drawn).toBeCloseTo(step.sampledFrom as number, 4));
+    await page.goto("about:blank");
+    await page.goto(`${studio.site.address}#write?m=letters&p=The%20king&t=1&s=5`);
+    await page.waitForSelector('[data-ready="true"]');
+    for (let i = 0; i < 3; i++) await one();
   });
 
   test("takes tokens back, and not the prompt's", async () => {

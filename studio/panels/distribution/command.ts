@@ -1,4 +1,5 @@
 /** The command and the library call that print the same numbers as this panel. */
+import { samplingFlags } from "../../parts/sampling-code.ts";
 import { shellWord } from "../../state/format.ts";
 import type { Sampling } from "../../engine/protocol.ts";
 
@@ -8,14 +9,6 @@ export interface Asked {
   readonly model: string;
   /** Positions the model looked back at; undefined = all of them. */
   readonly context: number | undefined;
-}
-
-export function samplingFlags({ temperature, topK, topP, minP }: Sampling): string {
-  const flags = [` --temperature ${temperature}`];
-  if (topK > 0) flags.push(` --top-k ${topK}`);
-  if (topP < 1) flags.push(` --top-p ${topP}`);
-  if (minP > 0) flags.push(` --min-p ${minP}`);
-  return flags.join("");
 }
 
 export function generateCommand({ text, model, context }: Asked, knobs: Sampling, show: number): string {
@@ -30,12 +23,4 @@ export function scoreCommand({ text, model }: Asked, token: string): string {
 
 export function predictCall({ text, context }: Asked): string {
   return `const own = await model.predict(${JSON.stringify(text)}${context === undefined ? "" : `, { context: ${context} }`});`;
-}
-
-export function samplerCall({ temperature, topK, topP, minP }: Sampling): string {
-  const options = [`temperature: ${temperature}`];
-  if (topK > 0) options.push(`topK: ${topK}`);
-  if (topP < 1) options.push(`topP: ${topP}`);
-  if (minP > 0) options.push(`minP: ${minP}`);
-  return `sampler({ ${options.join(", ")} })`;
 }

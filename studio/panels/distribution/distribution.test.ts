@@ -185,15 +185,22 @@ describe("numbers on the way to the screen", () => {
 });
 
 describe("the command line", () => {
-  const node = (bytes: readonly number[], special = false): TreeNode => ({ token: { id: 0, text: "", bytes: Uint8Array.from(bytes), special } }) as unknown as TreeNode; // prettier-ignore
+  const node = (bytes: readonly number[], position: number): TreeNode => ({ position, token: { id: 0, text: "", bytes: Uint8Array.from(bytes), special: position === 0 } }) as unknown as TreeNode; // prettier-ignore
   const utf8 = (text: string): number[] => [...new TextEncoder().encode(text)];
 
   test("has the text before the place: split characters are whole again, a start token is left out", () => {
     const [a, b] = [utf8("東").slice(0, 1), utf8("東").slice(1)];
-    const path = [node([], true), node(utf8(" Once")), node(utf8(" upon")), node(a), node(b)];
-    expect(textBefore(path, 5, "Once upon", 3)).toBe("Once upon東");
-    expect(textBefore(path, 3, "Once upon", 3)).toBe("Once upon");
-    expect(textBefore(path, 2, "Once upon", 3)).toBe("Once");
+    const path = [[], utf8(" Once"), utf8(" upon"), a, b].map(node);
+    expect(textBefore(path, 5, "Once upon", path[2])).toBe("Once upon東");
+    expect(textBefore(path, 3, "Once upon", path[2])).toBe("Once upon");
+    expect(textBefore(path, 2, "Once upon", path[2])).toBe("Once");
+  });
+
+  test("has the text of a branch that left the prompt early, and not the prompt's end", () => {
+    const prompt = [[], utf8(" Once"), utf8(" upon")].map(node);
+    const path = [...prompt.slice(0, 2), node(utf8(" more"), 2), node(utf8(" time"), 3)];
+    expect(textBefore(path, 4, "Once upon", prompt[2])).toBe("Once more time");
+    expect(textBefore(path, 2, "Once upon", prompt[2])).toBe("Once");
   });
 
   test("says only what is not at its default", () => {

@@ -1,8 +1,9 @@
 /** Why every number of this panel is what it is: the words, formulas and calls behind its why cards. */
+import { samplerCall } from "../../parts/sampling-code.ts";
 import { signed, visible, whole } from "../../state/format.ts";
 import type { Provenance, Why } from "../../state/why.ts";
 import type { Sampling } from "../../engine/protocol.ts";
-import { generateCommand, predictCall, samplerCall, scoreCommand } from "./command.ts";
+import { generateCommand, predictCall, scoreCommand } from "./command.ts";
 import type { Asked } from "./command.ts";
 import { t } from "./messages.ts";
 import { exactShare } from "./scale.ts";

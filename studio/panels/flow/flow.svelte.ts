@@ -1,5 +1,6 @@
 /** What the panel itself remembers: which part is unfolded, the other tokens that are followed, how heads are shown, the line at the bottom. */
 import { studio } from "../../state/studio.svelte.ts";
+import { views } from "../../state/views.svelte.ts";
 import type { Measure } from "./heads.ts";
 
 /** Spines side by side, at most. */
@@ -52,6 +53,18 @@ class FlowState {
 
 export const flow = new FlowState();
 
+views.describe("flow", {
+  nextLayer: "below",
+  tell: () => ({ open: flow.open, also: flow.extra.length > 0 ? flow.extra : undefined, measure: flow.measure, mean: flow.mean, dim: flow.dimFirst }),
+  take: (asked) => {
+    flow.open = asked.one("open", ["attention", "mlp"]);
+    flow.extra = [...new Set(asked.wholes("also", 0, studio.path.length - 1, mostColumns - 1))];
+    flow.measure = asked.one("measure", ["weight", "contribution"]) ?? flow.measure;
+    flow.mean = asked.flag("mean") ?? flow.mean;
+    flow.dimFirst = asked.flag("dim") ?? flow.dimFirst;
+  },
+});
+
 /** The tokens the model sees, and their texts, as one value that belongs together. */
 export interface Window {
   readonly start: number;
@@ -62,11 +75,11 @@ export interface Window {
 }
 
 export function windowNow(): Window {
-  const { path, ids, forgotten, prompt, promptLength } = studio;
+  const { path, ids, forgotten, prompt, promptTip, tip } = studio;
   return {
     start: forgotten,
     ids: ids.slice(forgotten),
     texts: path.slice(forgotten).map(({ token }) => token.text),
-    text: forgotten === 0 && promptLength === path.length && prompt !== "" ? prompt : undefined,
+    text: forgotten === 0 && tip === promptTip && prompt !== "" ? prompt : undefined,
   };
 }

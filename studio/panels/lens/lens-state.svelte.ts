@@ -5,14 +5,14 @@
 import { isGivenUp } from "../../engine/engine-client.ts";
 import { visible } from "../../state/format.ts";
 import { studio } from "../../state/studio.svelte.ts";
+import { views } from "../../state/views.svelte.ts";
 import { ColumnCache, columnsOf, sharedLength, stageAt, stageCount, stageIndex } from "./columns.ts";
 import type { Column, Point } from "./columns.ts";
 import type { Place } from "./commands.ts";
-import { fitting } from "./parts.ts";
-import type { Muteable, Swap } from "./parts.ts";
+import { fitting, scaledFrom, scaledText, swapsFrom, swapsText } from "./parts.ts";
+import type { Muteable, Scaled, Swap } from "./parts.ts";
 
-/** A part that speaks louder, softer or not at all. */
-export type Scaled = Muteable & { readonly scale: number };
+export const lensTabs = ["ladder", "pushes", "whatIf"] as const;
 
 interface Changes {
   readonly model: unknown;
@@ -28,6 +28,15 @@ const mostPositions = 24;
 class LensState {
   /** Which reading of the selected layer: before the first block, after its attention, after its MLP. */
   point: Point = $state("post");
+  /** What stands below the grid. */
+  tab: (typeof lensTabs)[number] = $state("ladder");
+  /** Pushes: the strongest first, and against the mean of all tokens. */
+  sorted: boolean = $state(false);
+  relative: boolean = $state(true);
+  /** Layers whose attention is taken apart into its heads. */
+  unfolded: readonly number[] = $state.raw([]);
+  /** The token to explain, where it is not the one that came; for the text `key`. */
+  wish: { readonly key: string; readonly id: number } | undefined = $state.raw(undefined);
   /** Texts of all tokens. */
   words: readonly string[] = $state.raw([]);
   failure: string = $state("");
@@ -113,6 +122,15 @@ class LensState {
     this.#change([], []);
   }
 
+  /** Changes from an address, as far as this model and text have them. */
+  take(edits: readonly Scaled[], swaps: readonly Swap[]): void {
+    const { heads = 0, vocabularySize = 0 } = studio.model?.info ?? {};
+    this.#change(
+      edits.filter(({ layer, head }) => layer < this.layers && head < heads),
+      swaps.filter(({ from, to }) => from >= 0 && to < vocabularySize && from !== to),
+    );
+  }
+
   #change(edits: readonly Scaled[], swaps: readonly Swap[]): void {
     this.#changes = { model: studio.model, edits, swaps };
   }
@@ -179,3 +197,26 @@ class LensState {
 }
 
 export const lens = new LensState();
+
+views.describe("lens", {
+  tell: () => ({
+    point: lens.point,
+    tab: lens.tab,
+    sorted: lens.sorted,
+    relative: lens.relative,
+    unfolded: lens.unfolded.length > 0 ? lens.unfolded : undefined,
+    target: lens.wish?.key === lens.key ? lens.wish.id : undefined,
+    scaled: lens.edits.length > 0 ? scaledText(lens.edits) : undefined,
+    swaps: lens.swaps.length > 0 ? swapsText(lens.swaps) : undefined,
+  }),
+  take: (asked) => {
+    lens.point = asked.one("point", ["pre", "mid", "post"]) ?? lens.point;
+    lens.tab = asked.one("tab", lensTabs) ?? lens.tab;
+    lens.sorted = asked.flag("sorted") ?? lens.sorted;
+    lens.relative = asked.flag("relative") ?? lens.relative;
+    lens.unfolded = [...new Set(asked.wholes("unfolded", 0, lens.layers - 1, 64))];
+    const id = asked.whole("target", 0, (studio.model?.info.vocabularySize ?? 0) - 1);
+    lens.wish = id === undefined ? undefined : { key: lens.key, id };
+    lens.take(scaledFrom(asked.text("scaled", 2000) ?? ""), swapsFrom(asked.text("swaps", 2000) ?? "", lens.ids));
+  },
+});

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { partsOf, rowsOf, sumOf, swapped, fitting, tokensLike, muteName, editOf } from "./parts.ts";
+import { partsOf, rowsOf, scaledFrom, scaledText, sumOf, swapped, swapsFrom, swapsText, fitting, tokensLike, muteName, editOf } from "./parts.ts";
 
 type Pushes = Parameters<typeof partsOf>[0];
 const pushes: Pushes = [
@@ -82,4 +82,29 @@ test("a typed text means the token that is it, then the one after a space, then 
   expect(tokensLike("␣cat", words, 4)).toEqual([3, 1]);
   expect(tokensLike("", words, 4)).toEqual([]);
   expect(tokensLike("zebra", words, 4)).toEqual([]);
+});
+
+describe("changes in an address", () => {
+  test("are read as they were written", () => {
+    const edits = [
+      { layer: 3, head: 1, scale: 0 },
+      { layer: 0, head: -1, scale: 1.55 },
+    ];
+    expect(scaledText(edits)).toBe("3.1x0_mlp0x1.55");
+    expect(scaledFrom(scaledText(edits))).toEqual(edits);
+    const swaps = [{ position: 1, from: 8, to: 57 }];
+    expect(swapsFrom(swapsText(swaps), [7, 8])).toEqual(swaps);
+  });
+
+  test("and nothing else is", () => {
+    expect(scaledFrom("")).toEqual([]);
+    expect(scaledFrom("3.1x9_3x0_mlp-1x0_1.1x1_1.1xNaN_1e3.0x0")).toEqual([]);
+    expect(swapsFrom("2.5_-1.5_0.x_1", [7, 8])).toEqual([]);
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        for (const { scale } of scaledFrom(text)) expect(scale).toBeLessThanOrEqual(2);
+        for (const { position } of swapsFrom(text, [1, 2])) expect(position).toBeLessThan(2);
+      }),
+    );
+  });
 });

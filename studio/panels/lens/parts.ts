@@ -61,12 +61,49 @@ export function editOf({ layer, head }: Muteable, scale: number): Edit {
   return head < 0 ? { kind: "mlp", layer, scale } : { kind: "head", layer, head, scale };
 }
 
+/** A part that speaks louder, softer or not at all. */
+export type Scaled = Muteable & { readonly scale: number };
+
+/** For the address: "3.1x0_mlp3x0.5". */
+export function scaledText(edits: readonly Scaled[]): string {
+  return edits.map((edit) => `${muteName(edit)}x${Number(edit.scale.toFixed(2))}`).join("_");
+}
+
+/** What is not such a text, or louder than twice, is left out; of two for the same part the later one counts. */
+export function scaledFrom(text: string): Scaled[] {
+  const found = new Map<string, Scaled>();
+  for (const one of text.split("_")) {
+    const match = /^(?:mlp(\d{1,3})|(\d{1,3})\.(\d{1,3}))x(\d(?:\.\d{1,2})?)$/.exec(one);
+    if (match === null) continue;
+    const [, mlp, layer, head, scale] = match;
+    const part = mlp === undefined ? { layer: Number(layer), head: Number(head) } : { layer: Number(mlp), head: -1 };
+    if (Number(scale) <= 2 && Number(scale) !== 1) found.set(muteName(part), { ...part, scale: Number(scale) });
+  }
+  return [...found.values()];
+}
+
 /** A token of the text with another in its place. */
 export interface Swap {
   /** In the window. */
   readonly position: number;
   readonly from: number;
   readonly to: number;
+}
+
+/** For the address: "3.57_5.12" has token 57 at position 3 and 12 at position 5. */
+export function swapsText(swaps: readonly Swap[]): string {
+  return swaps.map(({ position, to }) => `${position}.${to}`).join("_");
+}
+
+/** `ids`: the text. What is not such a text, or beyond the text, is left out. */
+export function swapsFrom(text: string, ids: readonly number[]): Swap[] {
+  const found = new Map<number, Swap>();
+  for (const one of text.split("_")) {
+    const match = /^(\d{1,6})\.(\d{1,7})$/.exec(one);
+    const position = Number(match?.[1] ?? -1);
+    if (match !== null && position < ids.length) found.set(position, { position, from: ids[position], to: Number(match[2]) });
+  }
+  return [...found.values()];
 }
 
 /** Those swaps that fit the text: it may have changed since. */

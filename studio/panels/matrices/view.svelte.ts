@@ -4,8 +4,10 @@
  */
 import { presetConfig, presetNames, tally } from "../../engine/engine-client.ts";
 import type { ModelConfig, Tally } from "../../engine/protocol.ts";
+import type { Asked } from "../../state/asked.ts";
 import { studio } from "../../state/studio.svelte.ts";
-import { bend, dimensionsOf, fits } from "./dimensions.ts";
+import { views } from "../../state/views.svelte.ts";
+import { bend, dimensionNames, dimensionsOf, fits, limits } from "./dimensions.ts";
 import type { Dimension, Dimensions } from "./dimensions.ts";
 import type { Category } from "./places.ts";
 
@@ -72,3 +74,33 @@ class MatricesView {
 }
 
 export const view = new MatricesView();
+
+views.describe("matrices", {
+  tell: () => ({
+    source: view.source,
+    rule: view.rule,
+    bent: view.bent && view.possible ? dimensionNames.map((name) => view.dimensions![name]) : undefined,
+    open: view.category,
+    mode: view.mode,
+    all: view.allHeads,
+    row: view.row,
+  }),
+  take: (asked) => {
+    view.show(asked.text("source") ?? "model");
+    view.rule = asked.one("rule", ["video", "exact"]) ?? view.rule;
+    view.bent = bentTo(asked, view.base);
+    view.category = asked.one("open", view.tally?.rows.map(({ category }) => category) ?? []);
+    view.mode = asked.one("mode", ["look", "multiply"]) ?? view.mode;
+    view.allHeads = asked.flag("all") ?? view.allHeads;
+    view.row = asked.whole("row", 0, 1e7) ?? view.row;
+  },
+});
+
+/** Undefined where it cannot be. */
+function bentTo(asked: Asked, base: ModelConfig | undefined): Dimensions | undefined {
+  const numbers = asked.wholes("bent", 1, 1e6, dimensionNames.length);
+  if (!base || numbers?.length !== dimensionNames.length) return undefined;
+  const [width, heads, layers, vocabularySize, contextLength] = numbers;
+  const bent = { width, heads, layers, vocabularySize, contextLength };
+  return dimensionNames.every((name) => bent[name] >= limits[name][0] && bent[name] <= limits[name][1]) && fits(base, bent) ? bent : undefined;
+}

@@ -1,4 +1,5 @@
-/** What this panel remembers while the visitor looks at another one. */
+/** What this panel remembers while the visitor looks at another one; the address holds it, too. */
+import { views } from "../../state/views.svelte.ts";
 
 export type Beside = "none" | "characters" | "bytes" | `embedded:${string}` | `kept:${string}`;
 
@@ -12,3 +13,28 @@ class CuttingTable {
 }
 
 export const table = new CuttingTable();
+
+/** A longer text of one's own stays out of the address. */
+const longestOwn = 2000;
+
+views.describe("tokens", {
+  tell: () => ({
+    source: table.source,
+    own: table.own.length <= longestOwn ? table.own : undefined,
+    cut: table.cut,
+    beside: table.beside,
+    opened: table.picked,
+  }),
+  take: (asked) => {
+    table.source = asked.one("source", ["text", "own"]) ?? table.source;
+    table.own = asked.text("own", longestOwn) ?? table.own;
+    table.cut = asked.one("cut", ["tokens", "words"]) ?? table.cut;
+    const beside = asked.text("beside");
+    if (beside !== undefined && isBeside(beside)) table.beside = beside;
+    table.picked = asked.whole("opened", 0, 1e6);
+  },
+});
+
+function isBeside(name: string): name is Beside {
+  return /^(none|characters|bytes|(embedded|kept):.+)$/s.test(name);
+}

@@ -4,18 +4,18 @@
  */
 import type { TreeNode } from "../../state/tree.ts";
 
-/** A branch from the fork it leaves (or the prompt's end) to its end. */
+/** A branch from the fork it leaves (or the root) to its end. */
 export interface Branch {
   /** Its first token of its own. */
   readonly first: TreeNode;
   readonly end: TreeNode;
   /** Tokens of its own, first to end. */
   readonly own: readonly TreeNode[];
-  /** Places behind the prompt's end where it begins and ends. */
+  /** Places behind the root where it begins and ends. */
   readonly from: number;
   readonly to: number;
   readonly row: number;
-  /** Row of the branch it leaves; undefined for those that leave the prompt. */
+  /** Row of the branch it leaves; undefined for those that leave the root. */
   readonly parentRow: number | undefined;
 }
 
@@ -28,10 +28,11 @@ export interface Fork {
 export interface Layout {
   readonly branches: readonly Branch[];
   readonly forks: readonly Fork[];
-  /** Tokens of the longest branch, counted from the prompt's end. */
+  /** Tokens of the longest branch, counted from the root. */
   readonly depth: number;
 }
 
+/** `root`: the prompt's last token, or the one in it where branches leave first; what the prompt goes on with is then a branch too. */
 export function layOut(root: TreeNode): Layout {
   const branches: Branch[] = [];
   const forks: Fork[] = [];

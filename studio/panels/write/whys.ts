@@ -1,9 +1,10 @@
 /** Where the numbers of the panel come from, for the why card. */
-import { generateCommand, modelFlags, predictCalls, samplingFlags, scoreCommand, scoreWords, textBefore } from "../../parts/same-number.ts";
+import { generateCommand, modelFlags, predictCalls, scoreWords, sightFlags, textBefore } from "../../parts/same-number.ts";
+import { samplerCall, samplingFlags } from "../../parts/sampling-code.ts";
 import { percent, shellWord, signed, visible, whole } from "../../state/format.ts";
 import { studio } from "../../state/studio.svelte.ts";
-import { pathTo } from "../../state/tree.ts";
-import type { TreeNode } from "../../state/tree.ts";
+import { pathTo, sameKnobs } from "../../state/tree.ts";
+import type { Knobs, TreeNode } from "../../state/tree.ts";
 import type { Why } from "../../state/why.ts";
 import { surprise } from "./candidates.ts";
 import type { Row } from "./candidates.ts";
@@ -13,6 +14,11 @@ import { t } from "./messages.ts";
 function seenIds(at: number): readonly number[] {
   const { forgotten } = studio.path[at] ?? { forgotten: studio.forgotten };
   return studio.ids.slice(forgotten, at);
+}
+
+/** The knobs that the draw at place `at` was made with; where nothing was drawn, as they stand now. */
+export function knobsAt(at: number): Knobs {
+  return (studio.path[at] as TreeNode | undefined)?.drawn ?? studio.knobs;
 }
 
 export function ownWhy(row: Row, at: number): Why {
@@ -35,14 +41,15 @@ export function ownWhy(row: Row, at: number): Why {
           ],
     code: {
       library: `${predictCalls(seenIds(at))}\nnext.probability(${id});`,
-      command: generateCommand(at, `${modelFlags()} --json --show ${Math.max(12, rank)}`),
+      command: generateCommand(at, `${sightFlags(at)} --json --show ${Math.max(12, rank)}`),
     },
   };
 }
 
 export function drawnWhy(row: Row, at: number): Why {
   const { id, text, own, drawn = 0, logit } = row;
-  const { temperature, topK, topP, minP } = studio;
+  const knobs = knobsAt(at);
+  const { temperature } = knobs;
   const banned = studio.model?.banned.length ? t("bannedNote") : "";
   return {
     key: `write.drawn.${id}`,
@@ -61,8 +68,8 @@ export function drawnWhy(row: Row, at: number): Why {
       { symbol: "q_i", name: t("drawn"), value: drawn.toPrecision(6) },
     ],
     code: {
-      library: `${predictCalls(seenIds(at))}\nconst sampling = { temperature: ${temperature}, topK: ${topK}, topP: ${topP}, minP: ${minP} };\nsampler(sampling).filter(next, [], []).probability(${id});`,
-      command: generateCommand(at, `${modelFlags()}${samplingFlags()} --show ${Math.max(12, row.rank)}`),
+      library: `${predictCalls(seenIds(at))}\n${samplerCall(knobs)}.filter(next, [], []).probability(${id});`,
+      command: generateCommand(at, `${sightFlags(at)}${samplingFlags(knobs)} --show ${Math.max(12, row.rank)}`),
     },
   };
 }
@@ -78,7 +85,7 @@ export function restWhy(rest: number, others: number, rows: readonly Row[], at: 
     operands: [{ symbol: String.raw`\sum p_i`, name: t("shownSum"), value: percent(1 - rest) }],
     code: {
       library: `${predictCalls(seenIds(at))}\nnext.rest(${rows.length});`,
-      command: generateCommand(at, `${modelFlags()} --json --show ${rows.length}`),
+      command: generateCommand(at, `${sightFlags(at)} --json --show ${rows.length}`),
     },
   };
 }
@@ -95,13 +102,20 @@ export function surpriseWhy(node: TreeNode, at: number): Why {
     operands: [{ symbol: "p", name: t("probability"), value: (node.probability ?? 0).toPrecision(6) }],
     code: {
       library: `${predictCalls(seenIds(at))}\n-next.logprob(${node.token.id}) / Math.LN2;`,
-      command: scoreCommand(at + 1),
+      command: scoreWords(textBefore(at + 1), sightFlags(at)),
     },
   };
 }
 
 export function sampledWhy(node: TreeNode, at: number): Why {
-  const { token, probability = 0, sampledFrom = 0, run } = node;
+  const { token, probability = 0, sampledFrom = 0 } = node;
+  const { temperature, topK, topP, minP, seed, context } = knobsAt(at);
+  const filters = [
+    ...(topK > 0 ? [{ symbol: "k", name: "top-k", value: whole(topK) }] : []),
+    ...(topP < 1 ? [{ symbol: String.raw`p_{\text{top}}`, name: "top-p", value: String(topP) }] : []),
+    ...(minP > 0 ? [{ symbol: String.raw`p_{\min}`, name: "min-p", value: String(minP) }] : []),
+    ...(context < (studio.model?.info.contextLength ?? 0) ? [{ symbol: "c", name: t("context"), value: whole(context) }] : []),
+  ];
   return {
     key: "write.sampled",
     title: t("drawnTitle", { token: visible(token.text) }),
@@ -111,15 +125,42 @@ export function sampledWhy(node: TreeNode, at: number): Why {
     operands: [
       { symbol: "p", name: t("own"), value: probability.toPrecision(6) },
       { symbol: "q", name: t("drawn"), value: sampledFrom.toPrecision(6) },
+      { symbol: "T", name: t("temperature"), value: temperature.toFixed(2) },
+      ...filters,
+      { symbol: "s", name: t("seed"), value: String(seed) },
     ],
-    code: {
-      library: `${predictCalls(seenIds(at))}\nsampler({ temperature: ${studio.temperature} }).filter(next, [], []).probability(${token.id});`,
-      command:
-        run?.from === studio.promptLength
-          ? `vitrine generate ${shellWord(studio.prompt)}${modelFlags()}${samplingFlags()} --seed ${studio.seed} --max-tokens ${run.draws + 1} --json`
-          : generateCommand(at, `${modelFlags()}${samplingFlags()} --json`),
-    },
+    code: drawCode(node, at),
   };
+}
+
+/** The draw itself: the same number of the seed's generator, thrown at the same distribution. */
+function drawCode({ token, run }: TreeNode, at: number): NonNullable<Why["code"]> {
+  const knobs = knobsAt(at);
+  const draws = run?.draws ?? 0;
+  const skip = draws > 0 ? `\nfor (let i = 0; i < ${draws}; i++) random.next(); // the draws before` : "";
+  const library = [
+    predictCalls(seenIds(at)),
+    `const drawn = ${samplerCall(knobs)}.filter(next, [], []);`,
+    `const random = randomFrom(${knobs.seed});${skip}`,
+    `drawn.draw(random.next()); // ${token.id}`,
+    `drawn.probability(${token.id});`,
+  ].join("\n");
+  const flags = `${samplingFlags(knobs)} --seed ${knobs.seed}`;
+  if (!isOneCommand(at))
+    return { library, command: `${generateCommand(at, `${sightFlags(at)}${flags} --json`)}\n# ${t("otherDraw", { n: draws + 1 })}` };
+  const text = textBefore(run!.from);
+  const command = `vitrine generate${text === "" ? "" : ` ${shellWord(text)}`}${modelFlags(knobs.context)}${flags} --max-tokens ${draws + 1} --json`;
+  return { library, command };
+}
+
+/** All draws of the run up to the one at place `at` were made with the same knobs, so that one command makes them again. */
+function isOneCommand(at: number): boolean {
+  const { run, drawn } = studio.path[at];
+  return (
+    run !== undefined &&
+    drawn !== undefined &&
+    studio.path.slice(run.from, at).every((node) => node.drawn !== undefined && sameKnobs(node.drawn, drawn))
+  );
 }
 
 /** Of the last `count` tokens up to `end`, multiplied. */
