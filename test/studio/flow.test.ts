@@ -72,18 +72,66 @@ describe.skipIf(missing !== "")("the flow", { timeout: 120_000 }, () => {
   test("goes to another layer and head by keys", async () => {
     await letGo();
     for (const [key, layer, head] of [
-      ["ArrowUp", 2, 2],
+      ["ArrowDown", 2, 2], // the spine runs down: the next layer stands below
       ["]", 2, 3],
       ["[", 2, 2],
       ["[", 2, 1],
-      ["ArrowDown", 1, 1],
-      ["ArrowUp", 2, 1],
+      ["ArrowUp", 1, 1],
+      ["ArrowDown", 2, 1],
     ] as const) {
       await page.keyboard.press(key);
       await page.waitForFunction(([l, h]) => location.hash.includes(`l=${l}&h=${h}`), [layer, head] as const);
       expect(await page.getAttribute('[data-testid="flow-head"][aria-checked="true"]', "data-head")).toBe(String(head));
     }
     await rowIs(2, 1);
+  });
+
+  test("moves up and down on the screen, whatever of a row has the focus", async () => {
+    await page.click('[data-testid="flow-attention"][data-layer="2"][aria-expanded="true"]'); // folded
+    const focused = (): Promise<{ row: string; y: number; nth: number }> =>
+      page.evaluate(() => {
+        const row = document.activeElement!.closest<HTMLElement>("[data-row]")!;
+        const main = row.closest("main")!;
+        const y = row.getBoundingClientRect().top + main.scrollTop;
+        return { row: row.dataset.row!, y, nth: [...row.querySelectorAll("button")].indexOf(document.activeElement as HTMLButtonElement) };
+      });
+    for (const nth of [0, 1, 2]) {
+      await page.locator(`[data-row="mlp.1.${last}"] button`).nth(nth).focus();
+      let before = await focused();
+      for (const [key, row] of [
+        ["ArrowDown", `attention.2.${last}`],
+        ["ArrowDown", `mlp.2.${last}`],
+        ["ArrowUp", `attention.2.${last}`],
+        ["ArrowUp", `mlp.1.${last}`],
+        ["ArrowUp", `attention.1.${last}`],
+      ]) {
+        await page.keyboard.press(key);
+        await page.waitForFunction((name) => document.activeElement?.closest<HTMLElement>("[data-row]")?.dataset.row === name, row);
+        const now = await focused();
+        expect(Math.sign(now.y - before.y)).toBe(key === "ArrowDown" ? 1 : -1);
+        expect(now.nth).toBe(nth);
+        before = now;
+      }
+    }
+    await page.locator('[data-number="1"]').focus();
+    await page.keyboard.press("ArrowDown");
+    await page.waitForFunction(() => (document.activeElement as HTMLElement).dataset.number === "2");
+  });
+
+  test("every amount answers: a neuron's push, the rest, the lengths at the collar", async () => {
+    await letGo();
+    await page.click('[data-testid="flow-mlp"][data-layer="2"]');
+    await page.waitForSelector('[data-testid="flow-neuron"]');
+    const answer = async (): Promise<string> => (await page.textContent(".card .value"))!.replace("−", "-");
+    const word = page.locator('[data-testid="flow-neuron"] .word').first();
+    await word.locator(".num").click();
+    expect(Number(await answer())).toBeCloseTo(Number(await word.getAttribute("data-amount")), 3);
+    await page.locator(".neurons > p .num").nth(1).click();
+    expect(Number(await answer())).toBeGreaterThan(0);
+    await page.click(".ending .rest .num");
+    const shown = (await data(page, "bar-row")).reduce((sum, { p }) => sum + Number(p), 0);
+    expect(parseFloat(await answer()) / 100).toBeCloseTo(1 - shown, 3);
+    await page.click('[data-testid="flow-mlp"][data-layer="2"]');
   });
 
   test("names the neurons that the command names", async () => {

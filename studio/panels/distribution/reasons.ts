@@ -19,7 +19,7 @@ export interface Reasons {
   topShare(): Why;
   entropy(): Why;
   step(name: "divided" | "shifted" | "weight" | "probability", row: StepsRow, steps: SoftmaxSteps): Why;
-  total(name: "sum" | "largest" | "others", steps: SoftmaxSteps): Why;
+  total(name: "sum" | "largest" | "others" | "all", steps: SoftmaxSteps): Why;
 }
 
 interface Known {
@@ -208,6 +208,17 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
       return { key: `step-${name}-${row.id}`, title: `${token(row.id)}: ${t(name === "probability" ? "share" : name)}`, value, provenance, story, formula, operands, code: code(expression) }; // prettier-ignore
     },
     total: (name, steps) => {
+      if (name === "all")
+        return {
+          key: "step-all",
+          title: t("sum"),
+          value: "100 %",
+          provenance,
+          story: t("whyAll"),
+          formula: String.raw`\sum_{i=1}^{V} p_i = \sum_{i=1}^{V} \frac{w_i}{\sum_{j} w_j} = 1`,
+          operands: [{ symbol: String.raw`\sum w_j`, name: t("opSum", { n: whole(V) }), value: exact(steps.sum) }],
+          code: code(`${at}.rest(0)`),
+        };
       const value = exact(name === "sum" ? steps.sum : name === "largest" ? steps.largest : steps.others.weight);
       return {
         key: `step-${name}`,

@@ -139,6 +139,25 @@ export function scoreWhy(key: string, seen: Window, stages: HeadStages, i: numbe
   };
 }
 
+/** The score before it is divided. */
+export function totalWhy(key: string, seen: Window, stages: HeadStages, i: number, j: number, sum: ScoreSum): Why {
+  const why = scoreWhy(key, seen, stages, i, j, sum);
+  const [row, column] = [quote(seen.texts[i]), quote(seen.texts[j])];
+  const { layer, head, headDimension, positions: T } = stages;
+  return {
+    ...why,
+    title: t("productsTitle", { row, column }),
+    value: signed(sum.total, 4),
+    provenance: "derived",
+    story: t("totalStory", { row, column }),
+    formula: String.raw`q \cdot k = \sum_{d=1}^{D} q_d\, k_d`,
+    code: code(seen, "headStages", [
+      `const stages = await headStages(model, ids, ${layer}, ${head});`,
+      `console.log(stages.scores[${i} * ${T} + ${j}] * Math.sqrt(${headDimension}));`,
+    ]),
+  };
+}
+
 export function weightWhy(key: string, seen: Window, stages: HeadStages, i: number, j: number, sum: ScoreSum): Why {
   const [row, column] = [quote(seen.texts[i]), quote(seen.texts[j])];
   return {
@@ -220,20 +239,47 @@ export function strengthWhy(key: string, seen: Window, { layer, position, count,
   };
 }
 
+/** How far a neuron pushes one token: `sort` and `nth` say which of its lists has it, and where. */
+export function pushWhy(
+  key: string,
+  seen: Window,
+  { layer, position, count, at }: NeuronPlace,
+  neuron: Neuron,
+  sort: "promotes" | "suppresses",
+  nth: number,
+  text: string,
+): Why {
+  const { id, amount } = neuron[sort][nth];
+  return {
+    key,
+    title: t("pushTitle", { n: neuron.index, token: quote(text) }),
+    value: signed(amount, 4),
+    provenance: "derived",
+    story: t("pushStory", { token: quote(text) }),
+    formula: String.raw`\operatorname{sign}(n)\; w_{\text{out}} \cdot u_t`,
+    operands: [
+      { symbol: "n", name: t("activation"), value: signed(neuron.activation, 4) },
+      { symbol: "t", name: t("token"), value: `${quote(text)} ${id}` },
+    ],
+    code: neuronCode(seen, layer, position, count, `found.neurons[${at}].${sort}[${nth}].amount`),
+  };
+}
+
+/** What the tokens without a row share. */
+export function restWhy(key: string, seen: Window, position: number, rest: number, shown: number, V: number): Why {
+  return {
+    key,
+    title: t("rest"),
+    value: percent(rest),
+    provenance: "derived",
+    story: t("restStory", { n: whole(V - shown), k: shown }),
+    formula: String.raw`1 - \sum_{i \in \text{shown}} p_i`,
+    operands: [{ symbol: String.raw`\sum p_i`, name: t("shownSum"), value: percent(1 - rest) }],
+    code: predictCode(seen, position, `next.rest(${shown})`, ` --show ${shown}`),
+  };
+}
+
 export function probabilityWhy(key: string, seen: Window, position: number, id: number, text: string, p: number, logit: number, lse: number): Why {
-  const prompt = position === seen.ids.length - 1 ? seen.text : undefined;
-  const name = studio.model?.info.name ?? "";
-  const ids = prompt === undefined ? `[${seen.ids.slice(0, position + 1).join(", ")}]` : `model.tokenizer.encode(${JSON.stringify(prompt)})`;
-  const library = [
-    'import { loadModel } from "vitrine";',
-    `const model = await loadModel(${JSON.stringify(name)});`,
-    `const next = await model.predict(${ids});`,
-    `console.log(next.probability(${id}));`,
-  ].join("\n");
-  const command =
-    prompt === undefined
-      ? `node --input-type=module -e ${shellWord(library)}`
-      : `vitrine generate ${shellWord(prompt)} -m ${shellWord(name)} -n 1 --json`;
   return {
     key,
     title: t("pTitle", { token: quote(text) }),
@@ -246,8 +292,26 @@ export function probabilityWhy(key: string, seen: Window, position: number, id: 
       { symbol: String.raw`\ln \sum_j e^{z_j}`, name: t("others"), value: signed(lse, 4) },
       { symbol: "p", name: "", value: p.toPrecision(6) },
     ],
-    code: { library, command },
+    code: predictCode(seen, position, `next.probability(${id})`),
   };
+}
+
+/** A number of the prediction after one position; `flags` make the command show it. */
+function predictCode(seen: Window, position: number, expression: string, flags = ""): Why["code"] {
+  const prompt = position === seen.ids.length - 1 ? seen.text : undefined;
+  const name = studio.model?.info.name ?? "";
+  const ids = prompt === undefined ? `[${seen.ids.slice(0, position + 1).join(", ")}]` : `model.tokenizer.encode(${JSON.stringify(prompt)})`;
+  const library = [
+    'import { loadModel } from "vitrine";',
+    `const model = await loadModel(${JSON.stringify(name)});`,
+    `const next = await model.predict(${ids});`,
+    `console.log(${expression});`,
+  ].join("\n");
+  const command =
+    prompt === undefined
+      ? `node --input-type=module -e ${shellWord(library)}`
+      : `vitrine generate ${shellWord(prompt)} -m ${shellWord(name)} -n 1${flags} --json`;
+  return { library, command };
 }
 
 export function logitWhy(key: string, seen: Window, position: number, id: number, text: string, logit: number): Why {

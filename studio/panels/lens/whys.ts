@@ -145,3 +145,28 @@ export function whyDifference(row: DifferenceRow, which: "before" | "after" | "p
     code: codeOf(changes),
   };
 }
+
+/** All tokens without a row together. */
+export function whyRest({ rows, restBefore, restAfter }: Difference, which: "before" | "after" | "points", changes: Changes): Why {
+  const points = (restAfter - restBefore) * 100;
+  const value = { before: percent(restBefore), after: percent(restAfter), points: t("points", { n: signed(points, 3) }) }[which];
+  const formula = {
+    before: String.raw`1 - \sum_{i \in \text{shown}} p_i`,
+    after: String.raw`1 - \sum_{i \in \text{shown}} q_i`,
+    points: String.raw`\Delta = 100 \sum_{i \in \text{shown}} (p_i - q_i)`,
+  }[which];
+  return {
+    key: `lens.whatif.rest.${which}`,
+    title: t("rest"),
+    value,
+    provenance: "derived",
+    story: t("restStory", { when: t(which === "points" ? "after" : which) }),
+    formula,
+    operands: [
+      { symbol: String.raw`\sum p_i`, name: `${t("shownSum")}, ${t("before")}`, value: percent(1 - restBefore) },
+      { symbol: String.raw`\sum q_i`, name: `${t("shownSum")}, ${t("after")}`, value: percent(1 - restAfter) },
+      { symbol: "n", name: t("vocabularyName"), value: `${whole(vocabulary())} − ${rows.length}` },
+    ],
+    code: codeOf(changes),
+  };
+}

@@ -107,6 +107,44 @@ export function surpriseWhy(node: TreeNode, at: number): Why {
   };
 }
 
+export function rankWhy({ token, rank = 0, probability = 0 }: TreeNode, at: number): Why {
+  return {
+    key: "write.rank",
+    title: t("rankTitle", { token: visible(token.text) }),
+    value: whole(rank),
+    provenance: "derived",
+    story: t("rankStory", { token: visible(token.text), n: whole(rank - 1) }),
+    formula: String.raw`r = 1 + \left|\{\, j : p_j > p \,\}\right|`,
+    operands: [
+      { symbol: "p", name: t("probability"), value: probability.toPrecision(6) },
+      { symbol: "V", name: t("vocabulary"), value: whole(studio.model?.info.vocabularySize ?? 0) },
+    ],
+    code: {
+      library: `${predictCalls(seenIds(at))}\nnext.rank(${token.id});`,
+      command: scoreWords(textBefore(at + 1), `${sightFlags(at)} --json`),
+    },
+  };
+}
+
+/** In the block view: the candidates that are too thin to be drawn, together. */
+export function blockRestWhy(ids: readonly number[], at: number, shown: number, { probability }: { readonly probability: number }, key: string): Why {
+  return {
+    key,
+    title: t("restTitle"),
+    value: percent(probability),
+    provenance: "derived",
+    story: t("blockRestStory", { k: shown }),
+    formula: String.raw`1 - \sum_{i \in \text{shown}} p_i`,
+    operands: [{ symbol: String.raw`\sum p_i`, name: t("shownSum"), value: percent(1 - probability) }],
+    code: {
+      library: `${predictCalls([...seenIds(at), ...ids])}\nnext.rest(${shown});`,
+      command:
+        generateCommand(at, `${sightFlags(at)} --json --show ${Math.max(1, shown)}`) +
+        (ids.length > 0 ? `\n# ${t("furtherOn", { n: ids.length })}` : ""),
+    },
+  };
+}
+
 export function sampledWhy(node: TreeNode, at: number): Why {
   const { token, probability = 0, sampledFrom = 0 } = node;
   const { temperature, topK, topP, minP, seed, context } = knobsAt(at);
