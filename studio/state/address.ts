@@ -62,7 +62,7 @@ const mostOfView = 24;
 /** More text than that is not asked for by one parameter, other than the prompt. */
 const longest = 20_000;
 
-export interface Shown extends Omit<Address, "tree" | "view"> {
+interface Shown extends Omit<Address, "tree" | "view"> {
   /** For the branches: the prompt's first token, the last one of the tape, and the knobs as they stand. */
   readonly text?: { readonly root: TreeNode; readonly tip: TreeNode; readonly knobs: Knobs };
   readonly view: Parameters;

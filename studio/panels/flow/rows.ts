@@ -1,8 +1,8 @@
 /** The rows of attentions and MLPs, one below the other, by their names on screen: "attention.1.7" is attention of layer 1 at position 7. Pure. */
 
-export type Part = "attention" | "mlp";
+type Part = "attention" | "mlp";
 
-export interface RowPlace {
+interface RowPlace {
   readonly row: string;
   readonly layer: number;
   readonly part: Part;

@@ -1,7 +1,7 @@
 /** What this panel shows for itself. It outlives the panel, and the address holds it. */
 import { views } from "../../state/views.svelte.ts";
 
-export type Branches = "tree" | "blocks";
+type Branches = "tree" | "blocks";
 
 class WriteView {
   branches: Branches = $state("tree");
