@@ -103,6 +103,8 @@ for (const theme of listed("theme", ["dark", "light"]))
       await page.waitForTimeout(1500);
       await pictures[name](page, size !== "phone");
       await page.mouse.move(sizes[size].width / 2, 100);
+      await page.evaluate((top) => top && document.querySelector("main").scrollTo(0, 0), size === "phone");
+      await page.evaluate(() => document.activeElement?.blur());
       await page.waitForTimeout(2000);
       await page.screenshot({ path: join(out, `${name}-${size}-${theme}.png`) });
       await page.evaluate(() => document.activeElement?.blur());
