@@ -8,7 +8,15 @@ export function percent(p: number): string {
   if (value >= 10) return `${value.toFixed(1)} %`;
   if (value >= 0.1) return `${value.toFixed(2)} %`;
   if (value >= 0.001) return `${value.toFixed(3)} %`;
-  return `${value.toExponential(0)} %`;
+  if (value >= 1e-6) return `${value.toFixed(Math.ceil(-Math.log10(value)))} %`;
+  return `${powerOfTen(value)} %`;
+}
+
+/** 2e-10 -> "2·10⁻¹⁰". */
+function powerOfTen(value: number): string {
+  const [digit, power] = value.toExponential(0).split("e");
+  const raised = [...power].map((sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)])).join("");
+  return `${digit === "1" ? "" : `${digit}·`}10${raised}`;
 }
 
 /** A logit or an activation: sign always there, minus as a real minus. */

@@ -127,3 +127,11 @@ export function runningSum(weights: ArrayLike<number>, vector: ArrayLike<number>
   for (let i = 0; i < weights.length; i++) sums[i + 1] = sums[i] + weights[i] * vector[i];
   return sums;
 }
+
+/** Numbers that the activation holds at one position, where a matrix's results are a part of it. */
+export function resultWidth({ headDimension: D, heads, kvHeads, mlpWidth, width, vocabularySize }: ModelConfig, category: MatrixCategory): number {
+  if (category === "Unembedding") return vocabularySize;
+  if (category === "Query") return heads * D;
+  if (category === "Key" || category === "Value") return kvHeads * D;
+  return category === "Up-projection" || category === "Gate-projection" ? mlpWidth : width;
+}
