@@ -172,21 +172,30 @@ async function writing(page: Page): Promise<Row[]> {
     await session.send("HeapProfiler.collectGarbage");
     return ((await session.send("Runtime.getHeapUsage")) as { usedSize: number }).usedSize;
   };
-  const count = (): Promise<number> => page.evaluate(() => document.querySelectorAll('[data-testid="tape-token"]').length);
+  const count = (): Promise<number> => page.evaluate(() => Number(document.querySelector<HTMLElement>(".tape .next")!.dataset.at));
+  const keys = async (...pressed: string[]): Promise<void> => {
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+    for (const key of pressed) await page.keyboard.press(key);
+  };
+  const playing = (): Promise<boolean> => page.evaluate(() => document.querySelector(".tape .play")!.textContent !== "▶");
   const until = async (wanted: number): Promise<void> => {
-    for (let panel = 0; ; panel++) {
-      const have = await count();
-      if (have >= wanted) return;
-      await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
-      await page.keyboard.press(String((panel % 7) + 1));
-      for (let i = 0; i < 50; i++) await page.keyboard.press("ArrowRight");
-      await page.waitForTimeout(1500);
-      if ((await count()) === have) for (const key of ["Backspace", "Backspace", "r"]) await page.keyboard.press(key); // the story had ended: another way on
+    let [panel, turned, stood] = [0, await count(), -1];
+    for (let have = turned; have < wanted; have = await count()) {
+      if (have - turned >= 50) {
+        await keys(String((++panel % 7) + 1));
+        turned = have;
+      }
+      if (!(await playing())) {
+        if (have === stood) await keys("Backspace", "Backspace", "r"); // the story has ended: another way on
+        stood = have;
+        await keys(" ");
+      }
+      await page.waitForTimeout(250);
     }
+    if (await playing()) await keys(" ");
   };
   const settle = async (): Promise<number> => {
-    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
-    await page.keyboard.press("1");
+    await keys("1");
     await page.waitForTimeout(1000);
     return heap();
   };
@@ -195,6 +204,10 @@ async function writing(page: Page): Promise<Row[]> {
   await page.waitForTimeout(15_000);
   await page.keyboard.press("Space");
   const longest = await page.evaluate(() => Math.max(0, ...(globalThis as unknown as { longTasks: number[] }).longTasks));
+  await page.locator('[data-testid="speed"]').evaluate((slider: HTMLInputElement) => {
+    slider.value = slider.max;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+  });
   await until(Math.round(tokens / 4));
   const early = await settle();
   await until(tokens);

@@ -5,7 +5,7 @@
  */
 import { VitrineError } from "../base/errors.ts";
 import { exponential } from "./exponential.ts";
-import { bestIds, groupSize, rankOf } from "./select.ts";
+import { behind, bestIds, groupSize, rankOf } from "./select.ts";
 
 export interface Candidate {
   readonly id: number;
@@ -189,7 +189,6 @@ class Truncated implements CompleteDistribution {
   readonly #inverse: number;
   readonly #weights: Float64Array;
   readonly #total: number;
-  #places: Map<number, number> | undefined;
   #logits: Float32Array | undefined;
 
   constructor(ids: Int32Array, logits: Float32Array, temperature: number) {
@@ -269,11 +268,17 @@ class Truncated implements CompleteDistribution {
     return this.#raw[id] * this.#inverse;
   }
 
+  /** Where among the kept ids it stands: they are in order, so halving finds it. */
   #place(id: number): number | undefined {
     checkedId(id, this.#raw.length);
-    if (this.#ids.length === 1) return id === this.#ids[0] ? 0 : undefined;
-    this.#places ??= new Map(Array.from(this.#ids, (kept, place) => [kept, place]));
-    return this.#places.get(id);
+    let low = 0;
+    let high = this.#ids.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (behind(this.#raw, id, this.#ids[middle])) low = middle + 1;
+      else high = middle;
+    }
+    return this.#ids[low] === id ? low : undefined;
   }
 }
 

@@ -21,6 +21,23 @@ function kept(logits: readonly number[] | Float32Array, options: SamplingOptions
   return filtered(logits, options).flatMap((probability, id) => (probability > 0 ? [id] : []));
 }
 
+/** Ids that the filters leave, best first, by the definition of each. */
+function plainly(logits: Float32Array, { temperature = 1, topK = 0, topP = 1, minP = 0 }: SamplingOptions): number[] {
+  const finite = logits.map((logit) => (logit === -Infinity ? -1e38 : logit)); // -Inf - -Inf is NaN
+  let ids = Array.from(logits.keys()).sort((a, b) => finite[b] - finite[a] || a - b);
+  if (topK > 0) ids = ids.slice(0, topK);
+  if (topP < 1) {
+    const among = topK > 0 ? Float32Array.from(logits.keys(), (id) => (ids.includes(id) ? logits[id] : -Infinity)) : logits;
+    const distribution = distributionOf(among, temperature);
+    let mass = 0;
+    const last = ids.findIndex((id) => (mass += distribution.probability(id)) >= topP);
+    if (last >= 0) ids = ids.slice(0, last + 1);
+  }
+  return ids.filter(
+    (id, at) => at === 0 || (logits[id] !== -Infinity && logits[id] >= logits[ids[0]] + (minP > 0 ? temperature * Math.log(minP) : -Infinity)),
+  );
+}
+
 /** Logits of given probabilities, and probabilities of given logits. */
 const logs = (probabilities: number[]): number[] => probabilities.map(Math.log);
 const probabilities = (logits: number[]): number[] => logits.map((_, id) => distributionOf(Float32Array.from(logits)).probability(id));
@@ -97,6 +114,33 @@ describe("filters", () => {
         }
       }),
       { numRuns: 500 },
+    );
+  });
+
+  test("are those of the plain way: sort everything, walk down, stop", () => {
+    const many = fc.record({
+      some: fc.array(fc.oneof(fc.float({ min: -30, max: 30, noNaN: true }), fc.constantFrom(-Infinity, -0, 0, 7)), { minLength: 1, maxLength: 60 }),
+      times: fc.integer({ min: 1, max: 50 }),
+      shift: fc.constantFrom(0, 0, 1e-3, 0.37), // 0: many ties
+    });
+    const knobs = fc.record({
+      temperature: fc.constantFrom(0.02, 0.5, 1, 3, 10),
+      topP: fc.oneof(fc.constantFrom(0.25, 0.5, 0.95, 1), fc.double({ min: 1e-6, max: 1, noNaN: true })),
+      minP: fc.constantFrom(0, 0, 1e-9, 0.05, 1),
+      topK: fc.constantFrom(0, 0, 0, 70, 500),
+    });
+    fc.assert(
+      fc.property(many, knobs, ({ some, times, shift }, options) => {
+        const logits = Float32Array.from({ length: some.length * times }, (_, id) => some[(id * 7) % some.length] + shift * (id % times));
+        const limited = options.topK > 0 && options.topK < logits.length;
+        fc.pre(logits.some((logit) => logit !== -Infinity) && (limited || options.topP < 1 || options.minP > 0));
+        const survivors = sampler(options).filter(distributionOf(logits), [], []);
+        const ids = plainly(logits, options);
+        expect(survivors.top(logits.length).map(({ id }) => id)).toEqual(ids);
+        for (const id of [ids[0], ids[ids.length >> 1], ids[ids.length - 1]]) expect(survivors.rank(id)).toBe(ids.indexOf(id) + 1);
+        expect(survivors.logits.filter((logit) => logit !== -Infinity).length).toBe(ids.length);
+      }),
+      { numRuns: 400 },
     );
   });
 

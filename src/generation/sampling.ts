@@ -6,7 +6,8 @@ import { VitrineError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { distributionOf, distributionOver } from "./distribution.ts";
 import type { CompleteDistribution } from "./distribution.ts";
-import { argmax, bestIds, inOrder } from "./select.ts";
+import { exponential } from "./exponential.ts";
+import { argmax, bestIds, few, inOrder } from "./select.ts";
 
 export interface SamplingOptions {
   /** 0 = always the most probable (ties to the lowest id), 1 = the model's own, no upper limit. Default 1. */
@@ -109,31 +110,42 @@ const bins = 1024;
 const depth = 40;
 
 /**
- * The nucleus of the whole vocabulary. A histogram of mass over logits tells how deep it reaches,
- * so that only ids down to there are put in order: flat distributions have nuclei of thousands.
+ * The nucleus of the whole vocabulary. Mostly a few ids are enough; flat distributions have nuclei of thousands. A histogram of mass over
+ * logits tells how deep they reach, so that only ids down to there are put in order.
  */
 function nucleusOfAll(logits: Float32Array, whole: CompleteDistribution, temperature: number, topP: number): Int32Array {
-  const best = logits[argmax(logits)];
-  const perLogit = Math.min(bins / depth / temperature, Number.MAX_VALUE);
-  const binOf = (id: number): number => Math.min(bins - 1, Math.floor((best - logits[id]) * perLogit));
+  const likeliest = nucleus(
+    Int32Array.from(whole.top(few), ({ id }) => id),
+    whole,
+    topP,
+  );
+  if (likeliest.length < few) return likeliest;
+  const best = logits[likeliest[0]];
   const mass = new Float64Array(bins);
-  for (let id = 0; id < logits.length; id++) mass[binOf(id)] += whole.probability(id);
-
+  for (let id = 0; id < logits.length; id++) {
+    const below = (best - logits[id]) / temperature;
+    mass[Math.min(bins - 1, below * (bins / depth)) | 0] += exponential(-below);
+  }
+  const total = mass.reduce((sum, part) => sum + part, 0);
   let deepest = 0;
   let sum = mass[0];
-  while (sum < topP && deepest < bins - 1) sum += mass[++deepest];
-  const ids = new Int32Array(logits.length);
-  let count = 0;
-  for (let id = 0; id < logits.length; id++) if (binOf(id) <= deepest) ids[count++] = id;
-  return nucleus(inOrder(ids.subarray(0, count), logits), whole, topP);
+  while (sum < topP * total * (1 + 1e-9) && deepest < bins - 1) sum += mass[++deepest]; // sums in another order may round the other way
+  const lowest = deepest === bins - 1 ? -Infinity : best - ((deepest + 1.5) * depth * temperature) / bins; // half a bin more, for the same reason
+  return nucleus(inOrder(downTo(logits, lowest), logits), whole, topP);
 }
 
 /** All ids whose probability is at least minP of the best one's, best first. */
 function atLeast(logits: Float32Array, minP: number, temperature: number): Int32Array {
-  const threshold = logits[argmax(logits)] + temperature * Math.log(minP);
+  return inOrder(downTo(logits, logits[argmax(logits)] + temperature * Math.log(minP)), logits);
+}
+
+/** Ids with logits of at least `lowest`, rising. */
+function downTo(logits: Float32Array, lowest: number): Int32Array {
   let count = 0;
-  for (let id = 0; id < logits.length; id++) if (logits[id] >= threshold) count++;
-  return bestIds(logits, count);
+  for (let id = 0; id < logits.length; id++) if (logits[id] >= lowest) count++;
+  const ids = new Int32Array(count);
+  for (let id = 0, at = 0; at < count; id++) if (logits[id] >= lowest) ids[at++] = id;
+  return ids;
 }
 
 /** Cuts ids (best first) that min-p or an infinite negative logit excludes. */

@@ -1,5 +1,5 @@
 /**
- * The best n of many logits, without sorting all of them unless all are asked for.
+ * The best n of many logits, without sorting all of them unless many are asked for.
  * One order everywhere: higher logit first, ties to the lower id.
  */
 
@@ -11,8 +11,7 @@ export function bestIds(logits: Float32Array, n: number, maxima?: Float32Array):
   const count = Math.min(Math.max(0, n), logits.length);
   if (count === 0) return new Int32Array(0);
   if (count === 1) return Int32Array.of(argmax(logits));
-  if (count * 8 > logits.length) return inOrder(Int32Array.from(logits.keys()), logits).subarray(0, count);
-  return maxima !== undefined && count <= few ? selectFew(logits, count, maxima) : selectSome(logits, count);
+  return count <= few ? selectFew(logits, count, maxima) : inOrder(atLeast(count, logits), logits).subarray(0, count);
 }
 
 /** The id of the highest logit; ties to the lowest id. */
@@ -32,12 +31,12 @@ export function rankOf(logits: Float32Array, id: number): number {
 }
 
 /** Whether id a stands behind id b in the one order. */
-function behind(logits: Float32Array, a: number, b: number): boolean {
+export function behind(logits: Float32Array, a: number, b: number): boolean {
   return logits[a] < logits[b] || (logits[a] === logits[b] && a > b);
 }
 
-/** So many are kept in order faster than in a heap. */
-const few = 64;
+/** So many are kept in order faster than they are sorted afterwards. */
+export const few = 64;
 
 /** How many neighbouring ids share one of the `maxima` that bestIds takes: about 128 groups, but none smaller than 16. */
 export function groupSize(V: number): number {
@@ -48,10 +47,11 @@ export function groupSize(V: number): number {
  * The best `count` so far in order, each newcomer walking up to its place. As many groups as are asked for ids have a best one that is
  * at least the `count`-th of all groups' best: nothing below that needs a look, and most groups have nothing else.
  */
-function selectFew(logits: Float32Array, count: number, maxima: Float32Array): Int32Array {
+function selectFew(logits: Float32Array, count: number, maxima?: Float32Array): Int32Array {
+  if (maxima === undefined) maxima = Float32Array.of(Infinity); // one group, and anything may be in it
   const ids = new Int32Array(count);
   const best = new Float32Array(count);
-  const size = groupSize(logits.length);
+  const size = maxima.length === 1 ? logits.length : groupSize(logits.length);
   const floor = maxima.length < count ? -Infinity : lowestOfBest(maxima, best);
   let kept = 0;
   let worst = floor;
@@ -87,57 +87,72 @@ function lowestOfBest(values: Float32Array, room: Float32Array): number {
   return room[kept - 1];
 }
 
-/** A heap of the best `count` so far with the worst of them on top: one pass, and few ids ever enter. */
-function selectSome(logits: Float32Array, count: number): Int32Array {
-  const heap = new Int32Array(count);
-  for (let id = 0; id < count; id++) heap[id] = id;
-  for (let at = (count >> 1) - 1; at >= 0; at--) sink(heap, logits, at, count);
-  let worst = logits[heap[0]];
-  for (let id = count; id < logits.length; id++) {
-    if (logits[id] <= worst) continue; // equal: the lower id is already in
-    heap[0] = id;
-    sink(heap, logits, 0, count);
-    worst = logits[heap[0]];
-  }
-  for (let end = count - 1; end > 0; end--) {
-    const worstId = heap[0];
-    heap[0] = heap[end];
-    heap[end] = worstId;
-    sink(heap, logits, 0, end);
-  }
-  return heap;
+/** Bits of a digit: three digits make up the 32 bits of a logit. */
+const digit = 11;
+const values = 2 ** digit;
+
+/** Ids and their keys, side by side: whole numbers that rise where logits fall. */
+interface Keyed {
+  readonly ids: Int32Array;
+  readonly keys: Int32Array;
 }
 
-function sink(heap: Int32Array, logits: Float32Array, start: number, count: number): void {
-  const id = heap[start];
-  let at = start;
-  for (;;) {
-    let child = 2 * at + 1;
-    if (child >= count) break;
-    if (child + 1 < count && behind(logits, heap[child + 1], heap[child])) child++;
-    if (!behind(logits, heap[child], id)) break;
-    heap[at] = heap[child];
-    at = child;
-  }
-  heap[at] = id;
+/** Where the sort works; kept, because fresh memory costs more than sorting does. */
+let rooms: readonly [Keyed, Keyed] = [roomFor(0), roomFor(0)];
+
+function roomFor(V: number): Keyed {
+  return { ids: new Int32Array(V), keys: new Int32Array(V) };
 }
 
-/** 32 bits of logit and 21 bits of id share one fp64 exactly, and typed arrays sort numbers several times faster than a comparator. */
-const idBits = 2 ** 21;
-
-/** The given ids, best first. */
+/** The given ids (rising), best first. A radix sort, whose every pass keeps the order of equals: ties stay with the lower id. */
 export function inOrder(ids: Int32Array, logits: Float32Array): Int32Array {
-  if (logits.length > idBits) return ids.toSorted((a, b) => (behind(logits, a, b) ? 1 : -1));
-  const values = new Float32Array(ids.length);
-  for (let at = 0; at < ids.length; at++) values[at] = logits[ids[at]] + 0; // -0 and 0 are a tie
-  const bits = new Uint32Array(values.buffer);
-  const keys = new Float64Array(ids.length);
-  for (let at = 0; at < ids.length; at++) {
-    const descending = bits[at] >= 0x80000000 ? bits[at] : 0x7fffffff - bits[at]; // fp32 bits order like signed magnitudes
-    keys[at] = descending * idBits + ids[at];
+  const n = ids.length;
+  if (rooms[0].ids.length < n) rooms = [roomFor(logits.length), roomFor(logits.length)];
+  const [a, b] = rooms;
+  a.ids.set(ids);
+  const bits = bitsOf(logits);
+  for (let at = 0; at < n; at++) a.keys[at] = keyOf(bits[ids[at]]);
+  pass(a, b, n, 0);
+  pass(b, a, n, digit);
+  pass(a, b, n, 2 * digit);
+  return b.ids.slice(0, n);
+}
+
+function bitsOf(logits: Float32Array): Int32Array {
+  return new Int32Array(logits.buffer, logits.byteOffset, logits.length);
+}
+
+/** fp32 bits order like signed magnitudes. Unsigned, though kept in an Int32Array. */
+function keyOf(bits: number): number {
+  if (bits >= 0) return 0x7fffffff - bits;
+  return bits === -(2 ** 31) ? 0x7fffffff : bits; // -0 and 0 are a tie
+}
+
+/** Ids of at least the best `count`, rising: the highest digit alone leaves out most of the others. */
+function atLeast(count: number, logits: Float32Array): Int32Array {
+  const highest = (bits: number): number => keyOf(bits) >>> (32 - digit);
+  const bits = bitsOf(logits);
+  const counts = new Int32Array(values);
+  for (let id = 0; id < bits.length; id++) counts[highest(bits[id])]++;
+  let last = 0;
+  let n = counts[0];
+  while (n < count) n += counts[++last];
+  const ids = new Int32Array(n);
+  for (let id = 0, at = 0; at < n; id++) if (highest(bits[id]) <= last) ids[at++] = id;
+  return ids;
+}
+
+/** The first `n` of `from` into `to`, in the order of one digit of their keys. */
+function pass(from: Keyed, to: Keyed, n: number, shift: number): void {
+  const { ids, keys } = from;
+  const { ids: toIds, keys: toKeys } = to;
+  const places = new Int32Array(values + 1); // of a digit's value: how many keys have a lower one
+  for (let at = 0; at < n; at++) places[((keys[at] >>> shift) & (values - 1)) + 1]++;
+  for (let value = 0; value < values; value++) places[value + 1] += places[value];
+  for (let at = 0; at < n; at++) {
+    const key = keys[at];
+    const place = places[(key >>> shift) & (values - 1)]++;
+    toIds[place] = ids[at];
+    toKeys[place] = key;
   }
-  keys.sort();
-  const sorted = new Int32Array(ids.length);
-  for (let at = 0; at < ids.length; at++) sorted[at] = keys[at] % idBits;
-  return sorted;
 }
