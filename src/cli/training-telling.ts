@@ -3,6 +3,8 @@
  * JSON Lines for a program. With --json a person at the terminal still sees the live view, on standard error.
  */
 import type { Engine } from "../engine/engine.ts";
+import type { TrainSettings } from "../training/settings.ts";
+import type { TokenData } from "../training/token-list.ts";
 import type { TrainEnd, TrainEvent } from "../training/training.ts";
 import type { Output } from "./io.ts";
 import { finiteFields } from "./json.ts";
@@ -138,4 +140,39 @@ export function endText({ step, tokens, seconds }: TrainEnd, { bestValidation }:
   const here = `${grouped(tokens)} tokens in ${duration(seconds)}`;
   const best = bestValidation === undefined ? "" : `, validation loss ${bestValidation.toFixed(3)} at best`;
   return `${counted(step, "step")}, ${here}${best}; the model is in ${out}`;
+}
+
+/** What a run begins with, for `begin`. `from` = steps taken before this sitting. */
+export function runLine(
+  out: string,
+  { info }: Engine,
+  { train, validation }: { readonly train: TokenData; readonly validation: TokenData | undefined },
+  options: TrainSettings,
+  from: number,
+): RunLine {
+  return {
+    type: "run",
+    out,
+    architecture: info.architecture,
+    layers: info.layers,
+    heads: info.heads,
+    width: info.width,
+    context: options.context,
+    vocabulary: info.vocabularySize,
+    weights: info.parameters,
+    trainTokens: train.tokens.length,
+    validationTokens: validation?.tokens.length ?? 0,
+    tokensPerStep: options.batch * options.accumulate * options.context,
+    steps: options.steps,
+    from,
+    device: info.device,
+    seed: options.seed,
+  };
+}
+
+/** Says at once that Ctrl-C was heard: a step may take seconds. Gives the function that stops listening. */
+export function sayWhenStopped({ stop }: Session, telling: TrainTelling): () => void {
+  const say = (): void => void telling.doing("finishing this step, then saving; Ctrl-C again quits at once");
+  stop.addEventListener("abort", say, { once: true });
+  return () => stop.removeEventListener("abort", say);
 }

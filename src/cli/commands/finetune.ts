@@ -23,7 +23,6 @@ import { encodedText, openBase, plainTemplate, readTexts } from "../finetune-run
 import type { LearnedText, OpenedBase } from "../finetune-run.ts";
 import { reportLines } from "../finetune-view.ts";
 import { finiteFields } from "../json.ts";
-import type { RunLine } from "../json.ts";
 import { grouped, percent } from "../numbers.ts";
 import { addDeviceFlags, numberIn } from "../options.ts";
 import { Progress } from "../progress.ts";
@@ -33,8 +32,7 @@ import { Figures } from "../training-figures.ts";
 import { openLog } from "../training-log.ts";
 import type { TrainingLog } from "../training-log.ts";
 import { drawSample, sampleLine } from "../training-sample.ts";
-import { endText, trainTelling } from "../training-telling.ts";
-import type { TrainTelling } from "../training-telling.ts";
+import { endText, runLine, sayWhenStopped, trainTelling } from "../training-telling.ts";
 import { wrapWords } from "../width.ts";
 
 const examples = `
@@ -215,8 +213,8 @@ async function learn(session: Session, { flags, plan, base, adapters, text, log,
   const figures = new Figures(options.steps);
   figures.recall(log.earlier);
   const telling = trainTelling(session, figures, flags.json === true);
-  await telling.begin(runLine(flags.out, plan, base, text, from));
-  const stopping = onStop(session, telling);
+  await telling.begin(runLine(flags.out, engine, text, options, from));
+  const stopping = sayWhenStopped(session, telling);
   const sampleEvery = plan.sampleEvery ?? Math.max(1, Math.round(options.steps / 4));
   const [{ prompt, ids }] = questions;
   const stopIds = stopsOf(engine, text.turnEnds);
@@ -254,35 +252,6 @@ async function learn(session: Session, { flags, plan, base, adapters, text, log,
     stopping();
     await telling.end();
   }
-}
-
-function runLine(out: string, { options }: FinetunePlan, { engine }: OpenedBase, { train: learned, validation }: LearnedText, from: number): RunLine {
-  const { info } = engine;
-  return {
-    type: "run",
-    out,
-    architecture: info.architecture,
-    layers: info.layers,
-    heads: info.heads,
-    width: info.width,
-    context: options.context,
-    vocabulary: info.vocabularySize,
-    weights: info.parameters,
-    trainTokens: learned.tokens.length,
-    validationTokens: validation?.tokens.length ?? 0,
-    tokensPerStep: options.batch * options.accumulate * options.context,
-    steps: options.steps,
-    from,
-    device: info.device,
-    seed: options.seed,
-  };
-}
-
-/** Says at once that Ctrl-C was heard: a step may take seconds. Gives the function that stops listening. */
-function onStop({ stop }: Session, telling: TrainTelling): () => void {
-  const say = (): void => void telling.doing("finishing this step, then saving; Ctrl-C again quits at once");
-  stop.addEventListener("abort", say, { once: true });
-  return () => stop.removeEventListener("abort", say);
 }
 
 async function tell(

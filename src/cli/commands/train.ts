@@ -7,7 +7,6 @@ import { VitrineError } from "../../base/errors.ts";
 import { train } from "../../training/trainer.ts";
 import type { TrainEnd } from "../../training/training.ts";
 import { interrupted } from "../errors.ts";
-import type { RunLine } from "../json.ts";
 import { grouped } from "../numbers.ts";
 import { addDeviceFlags, numberIn, oneOf } from "../options.ts";
 import type { Run, Session } from "../session.ts";
@@ -21,8 +20,7 @@ import type { TrainFlags, TrainPlan } from "../training-plan.ts";
 import { openRun } from "../training-run.ts";
 import type { OpenedRun } from "../training-run.ts";
 import { drawSample, sampleLine } from "../training-sample.ts";
-import { endText, trainTelling } from "../training-telling.ts";
-import type { TrainTelling } from "../training-telling.ts";
+import { endText, runLine, sayWhenStopped, trainTelling } from "../training-telling.ts";
 import { wrapWords } from "../width.ts";
 
 const examples = `
@@ -178,8 +176,8 @@ async function learn(session: Session, { flags, plan, run, log, from, prompt, fi
   const { engine } = run;
   const { options, sample } = plan;
   const telling = trainTelling(session, figures, flags.json === true);
-  await telling.begin(runLine(flags.out, plan, run, from));
-  const stopping = onStop(session, telling);
+  await telling.begin(runLine(flags.out, run.engine, run, options, from));
+  const stopping = sayWhenStopped(session, telling);
   try {
     const place = placeOf(flags.out, engine.model);
     const { train: text, validation, data } = run;
@@ -202,36 +200,6 @@ async function learn(session: Session, { flags, plan, run, log, from, prompt, fi
     stopping();
     await telling.end();
   }
-}
-
-function runLine(out: string, plan: TrainPlan, { engine, train: text, validation }: OpenedRun, from: number): RunLine {
-  const { info } = engine;
-  const { options } = plan;
-  return {
-    type: "run",
-    out,
-    architecture: info.architecture,
-    layers: info.layers,
-    heads: info.heads,
-    width: info.width,
-    context: info.contextLength,
-    vocabulary: info.vocabularySize,
-    weights: info.parameters,
-    trainTokens: text.tokens.length,
-    validationTokens: validation?.tokens.length ?? 0,
-    tokensPerStep: options.batch * options.accumulate * options.context,
-    steps: options.steps,
-    from,
-    device: info.device,
-    seed: options.seed,
-  };
-}
-
-/** Says at once that Ctrl-C was heard: a step may take seconds. Gives the function that stops listening. */
-function onStop({ stop }: Session, telling: TrainTelling): () => void {
-  const say = (): void => void telling.doing("finishing this step, then saving; Ctrl-C again quits at once");
-  stop.addEventListener("abort", say, { once: true });
-  return () => stop.removeEventListener("abort", say);
 }
 
 async function farewell(session: Session, end: TrainEnd, figures: Figures, { out, json }: TrainFlags): Promise<number> {
