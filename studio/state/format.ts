@@ -26,8 +26,11 @@ export function signed(x: number, digits = 2): string {
   return Number(text) === 0 ? text : (x < 0 ? "−" : "+") + text;
 }
 
+/** Made once: toLocaleString makes one for every number. */
+const grouped = new Intl.NumberFormat("en-US");
+
 export function whole(n: number): string {
-  return n.toLocaleString("en-US");
+  return grouped.format(n);
 }
 
 /** A token with its spaces and line breaks made visible. */

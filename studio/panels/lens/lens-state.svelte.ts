@@ -24,6 +24,8 @@ interface Changes {
 const kept = 10;
 /** Positions in one call: each call is a pass over the text before them. */
 const mostPositions = 24;
+/** Of them so many appear in one task of the page. */
+const shownAtOnce = 4;
 
 class LensState {
   /** Which reading of the selected layer: before the first block, after its attention, after its MLP. */
@@ -181,9 +183,13 @@ class LensState {
       this.#under = { control, asked, positions };
       try {
         const lens = await studio.engine.call("lens", [asked, { positions, next: this.ids[end], top: kept }], control.signal);
-        this.#cache.put(model, asked, columnsOf(lens));
         this.failure = "";
-        this.#version++;
+        const columns = columnsOf(lens);
+        for (let at = 0; at < columns.length; at += shownAtOnce) {
+          if (at > 0) await new Promise((resolve) => setTimeout(resolve)); // a grid of hundreds of cells in one go would hold up the page
+          this.#cache.put(model, asked, columns.slice(at, at + shownAtOnce));
+          this.#version++;
+        }
       } catch (error) {
         if (!isGivenUp(error)) {
           this.failure = error instanceof Error ? error.message : String(error);

@@ -19,9 +19,18 @@ function scaleOf(theme: Theme): (x: number) => string {
   return scaleLinear<string>().domain(at).range(stops[theme]).clamp(true);
 }
 
+/** Shades that are told apart; each is worked out once, as a grid asks for hundreds at a time. */
+const shades = 500;
+const mixed: Record<Theme, Paint[]> = { dark: [], light: [] };
+
 /** The square root spreads what is small: most cells of the early stages are a few percent. */
 export function paint(probability: number, theme: Theme): Paint {
-  const background = scales[theme](Math.sqrt(probability));
+  const shade = Math.round(Math.sqrt(probability) * shades);
+  return (mixed[theme][shade] ??= mix(shade / shades, theme));
+}
+
+function mix(x: number, theme: Theme): Paint {
+  const background = scales[theme](x);
   return { background, ink: contrast(background, "rgb(255, 255, 255)") >= contrast(background, "rgb(0, 0, 0)") ? "#fff" : "#000" };
 }
 
