@@ -22,7 +22,7 @@ describe.skipIf(missing !== "")(`a long text${missing && `: skipped, ${missing}`
 
   test.each([
     ["tape-token", ".tape .strip", 440],
-    ["prose-token", ".prose", 2440],
+    ["prose-token", ".prose", 1640],
   ])("%s: the end is there, and scrolling finds the beginning", async (testid, box, most) => {
     const length = await page.$eval(".tape .next", (next) => Number((next as HTMLElement).dataset.at));
     expect(length).toBeGreaterThan(3000);
