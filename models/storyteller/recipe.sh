@@ -35,7 +35,7 @@ fi
 if [ -f "$out/base/run.json" ]; then vitrine train --resume --out "$out/base" "${flags[@]}"
 else
   vitrine train "$out/books" --out "$out/base" --tokenizer "$out/tokens" --layers 6 --heads 4 --width 256 --context 256 \
-    --batch 8 --steps "${BASE_STEPS:-800}" --learning-rate 1e-3 --least-learning-rate 3e-4 --warmup 40 --weight-decay 0.1 --beta2 0.98 --seed 1 \
+    --batch 8 --steps "${BASE_STEPS:-300}" --learning-rate 1e-3 --least-learning-rate 3e-4 --warmup 40 --weight-decay 0.1 --beta2 0.98 --seed 1 \
     --validation-share 0.01 --evaluate-every 200 --sample-prompt "Once upon a time, there was a" "${flags[@]}"
 fi
 
@@ -43,7 +43,7 @@ fi
 if [ -f "$out/stories/run.json" ]; then vitrine finetune --resume --out "$out/stories" "${flags[@]}"
 else
   vitrine finetune "$out/base" "$out/stories-train.txt" --out "$out/stories" --validation "$out/stories-held.txt" --old-text "$data/books/children/the-wonderful-wizard-of-oz.txt" \
-    --batch 8 --steps "${STORY_STEPS:-2200}" --learning-rate 1e-3 --warmup 60 --weight-decay 0.1 --dropout 0.05 --seed 1 --evaluate-every 200 \
+    --batch 8 --steps "${STORY_STEPS:-4000}" --learning-rate 1e-3 --warmup 60 --weight-decay 0.1 --dropout 0.05 --seed 1 --evaluate-every 200 \
     --report-prompt "Once upon a time, there was a" --report-prompt "The king said" --report-prompt "One day, a little girl named" "${flags[@]}"
 fi
 
