@@ -5,7 +5,7 @@
  */
 import { VitrineError } from "../base/errors.ts";
 import { exponential } from "./exponential.ts";
-import { behind, bestIds, groupSize, rankOf } from "./select.ts";
+import { behind, bestFew, bestIds, few, groupSize, rankOf } from "./select.ts";
 
 export interface Candidate {
   readonly id: number;
@@ -76,12 +76,12 @@ const blockSize = 256;
 class Softmax implements CompleteDistribution {
   readonly #raw: Float32Array;
   readonly #inverse: number;
-  readonly #maxima: Float32Array;
+  readonly #maxima: readonly number[];
   readonly #max: number;
-  #blocks: Float64Array | undefined;
+  #blocks: readonly number[] | undefined;
   #total = 0;
   #scaled: Float32Array | undefined;
-  #best: Int32Array = new Int32Array(0);
+  #best: ArrayLike<number> = [];
 
   constructor(logits: Float32Array, temperature: number) {
     this.#raw = logits;
@@ -110,7 +110,7 @@ class Softmax implements CompleteDistribution {
   }
 
   top(n: number): Candidate[] {
-    if (this.#best.length < Math.min(n, this.#raw.length)) this.#best = bestIds(this.#raw, n, this.#maxima);
+    if (this.#best.length < Math.min(n, this.#raw.length)) this.#best = n <= few ? bestFew(this.#raw, n, this.#maxima) : bestIds(this.#raw, n);
     const total = this.#sum();
     const candidates: Candidate[] = [];
     for (let at = 0; at < n && at < this.#best.length; at++) {
@@ -169,7 +169,7 @@ class Softmax implements CompleteDistribution {
     const raw = this.#raw;
     const max = this.#max;
     const inverse = this.#inverse;
-    const blocks = new Float64Array(Math.ceil(raw.length / blockSize));
+    const blocks = new Array<number>(Math.ceil(raw.length / blockSize)).fill(0);
     for (let block = 0; block < blocks.length; block++) {
       const end = Math.min((block + 1) * blockSize, raw.length);
       let sum = 0;
@@ -291,10 +291,10 @@ function checkedId(id: number, V: number): number {
   return id;
 }
 
-/** The largest logit of every group, for bestIds. Throws VitrineError for NaN. */
-function groupMaxima(logits: Float32Array): Float32Array {
+/** The largest logit of every group, for bestFew. Throws VitrineError for NaN. A plain array: a typed one costs more than its numbers. */
+function groupMaxima(logits: Float32Array): number[] {
   const size = groupSize(logits.length);
-  const maxima = new Float32Array(Math.ceil(logits.length / size));
+  const maxima = new Array<number>(Math.ceil(logits.length / size)).fill(-Infinity);
   for (let group = 0; group < maxima.length; group++) {
     const end = Math.min((group + 1) * size, logits.length);
     let max = -Infinity;
@@ -309,7 +309,7 @@ function groupMaxima(logits: Float32Array): Float32Array {
 }
 
 /** Throws VitrineError for +Infinity and when nothing is left. */
-function largest(logits: Float32Array, maxima: Float32Array): number {
+function largest(logits: Float32Array, maxima: readonly number[]): number {
   let max = -Infinity;
   for (let group = 0; group < maxima.length; group++) if (maxima[group] > max) max = maxima[group];
   if (max === Infinity) throw badLogit(logits.indexOf(Infinity), Infinity);

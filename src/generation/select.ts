@@ -3,15 +3,12 @@
  * One order everywhere: higher logit first, ties to the lower id.
  */
 
-/**
- * Ids of the `n` highest logits (V,), best first. Fewer when V is smaller. NaN must not occur.
- * Who knows the highest logit of every group of groupSize(V) ids gives them as `maxima`: most groups then need no look.
- */
-export function bestIds(logits: Float32Array, n: number, maxima?: Float32Array): Int32Array {
+/** Ids of the `n` highest logits (V,), best first. Fewer when V is smaller. NaN must not occur. */
+export function bestIds(logits: Float32Array, n: number): Int32Array {
   const count = Math.min(Math.max(0, n), logits.length);
   if (count === 0) return new Int32Array(0);
   if (count === 1) return Int32Array.of(argmax(logits));
-  return count <= few ? selectFew(logits, count, maxima) : inOrder(atLeast(count, logits), logits).subarray(0, count);
+  return count <= few ? Int32Array.from(bestFew(logits, count)) : inOrder(atLeast(count, logits), logits).subarray(0, count);
 }
 
 /** The id of the highest logit; ties to the lowest id. */
@@ -38,23 +35,25 @@ export function behind(logits: Float32Array, a: number, b: number): boolean {
 /** So many are kept in order faster than they are sorted afterwards. */
 export const few = 64;
 
-/** How many neighbouring ids share one of the `maxima` that bestIds takes: about 128 groups, but none smaller than 16. */
+/** How many neighbouring ids share one of the `maxima` that bestFew takes: about 128 groups, but none smaller than 16. */
 export function groupSize(V: number): number {
   return Math.max(16, Math.ceil(V / 128));
 }
 
+/** Where the few best logits stand while they are looked for; kept, because fresh memory costs more than finding them does. */
+const room = new Float32Array(few);
+
 /**
- * The best `count` so far in order, each newcomer walking up to its place. As many groups as are asked for ids have a best one that is
- * at least the `count`-th of all groups' best: nothing below that needs a look, and most groups have nothing else.
+ * bestIds for at most `few` (and at most V), as a plain array. Who knows the highest logit of every group of groupSize(V) ids gives
+ * them as `maxima`: as many groups as are asked for ids have a best one that is at least the `n`-th of all groups' best; nothing below
+ * that needs a look, and most groups have nothing else.
  */
-function selectFew(logits: Float32Array, count: number, maxima?: Float32Array): Int32Array {
-  if (maxima === undefined) maxima = Float32Array.of(Infinity); // one group, and anything may be in it
-  const ids = new Int32Array(count);
-  const best = new Float32Array(count);
+export function bestFew(logits: Float32Array, n: number, maxima: readonly number[] = [Infinity]): number[] {
   const size = maxima.length === 1 ? logits.length : groupSize(logits.length);
-  const floor = maxima.length < count ? -Infinity : lowestOfBest(maxima, best);
+  const count = Math.min(n, logits.length);
+  const ids = new Array<number>(count).fill(0);
+  let worst = maxima.length < count ? -Infinity : lowestOfBest(maxima, count);
   let kept = 0;
-  let worst = floor;
   for (let group = 0; group < maxima.length; group++) {
     if (maxima[group] < worst) continue;
     const end = Math.min((group + 1) * size, logits.length);
@@ -62,25 +61,25 @@ function selectFew(logits: Float32Array, count: number, maxima?: Float32Array): 
       const logit = logits[id];
       if (logit < worst || (logit === worst && kept === count)) continue; // equal: the lower id is already in
       let at = kept < count ? kept++ : count - 1;
-      for (; at > 0 && best[at - 1] < logit; at--) {
-        best[at] = best[at - 1];
+      for (; at > 0 && room[at - 1] < logit; at--) {
+        room[at] = room[at - 1];
         ids[at] = ids[at - 1];
       }
-      best[at] = logit;
+      room[at] = logit;
       ids[at] = id;
-      if (kept === count) worst = best[count - 1];
+      if (kept === count) worst = room[count - 1];
     }
   }
   return ids;
 }
 
-/** The lowest of the best `room.length` values; `room` holds them afterwards, best first. */
-function lowestOfBest(values: Float32Array, room: Float32Array): number {
+/** The lowest of the best `count` values. */
+function lowestOfBest(values: readonly number[], count: number): number {
   let kept = 0;
   for (let from = 0; from < values.length; from++) {
     const value = values[from];
-    if (kept === room.length && value <= room[kept - 1]) continue;
-    let at = kept < room.length ? kept++ : kept - 1;
+    if (kept === count && value <= room[kept - 1]) continue;
+    let at = kept < count ? kept++ : kept - 1;
     for (; at > 0 && room[at - 1] < value; at--) room[at] = room[at - 1];
     room[at] = value;
   }
