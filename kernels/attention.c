@@ -6,40 +6,57 @@
  */
 #include "attention.h"
 
-/* Four keys at once, which lie D apart. Whole vectors first; what is left of narrow heads four numbers at a time. */
-INLINE void dot_4(float *out, const float *q, const float *key, i32 D) {
+/* q times four keys `apart` numbers apart. Whole vectors first; what is left of narrow heads four numbers at a time. */
+INLINE v4 dot_4(const float *q, const float *key, size apart, i32 D) {
   v4 t[4] = {0};
   i32 d = 0;
   if (D >= LANES) {
     vf s[4] = {0};
     for (; d + LANES <= D; d += LANES) {
       vf x = load(q + d);
-      EACH(j, 4) s[j] = madd(x, load(key + j * D + d), s[j]);
+      EACH(j, 4) s[j] = madd(x, load(key + j * apart + d), s[j]);
     }
     EACH(j, 4) t[j] = sum_by_four(s[j]);
   }
   for (; d + 4 <= D; d += 4) {
     v4 x = load4(q + d);
-    EACH(j, 4) t[j] = madd4(x, load4(key + j * D + d), t[j]);
+    EACH(j, 4) t[j] = madd4(x, load4(key + j * apart + d), t[j]);
   }
   transpose4(&t[0], &t[1], &t[2], &t[3]);
-  store4(out, (t[0] + t[1]) + (t[2] + t[3]));
-  for (; d < D; d++)
-    for (i32 j = 0; j < 4; j++) out[j] += q[d] * key[j * D + d];
+  v4 sums = (t[0] + t[1]) + (t[2] + t[3]);
+  for (; d < D; d++) EACH(j, 4) sums[j] += q[d] * key[j * apart + d];
+  return sums;
 }
 
 /*
- * out (D) = out * keep + sum over j of p[j] values[j]; `keep` 0 starts afresh whatever out holds. V vectors of out at a time, each as
- * `chains` sums of every so manyeth value, so that additions do not wait for each other.
+ * Decoding only reads, and one run of memory keeps a core waiting: it fetches ahead along each place that is read, so keys and values
+ * are read from four places at once, a quarter of them apart. 18 GB/s instead of 12, and asking for lines beforehand only slows
+ * it down (docs/log.md).
+ */
+INLINE void dots(float *p, const float *q, const float *keys, i32 count, i32 D) {
+  i32 quarter = count / 4;
+  size apart = (size)quarter * D;
+  for (i32 j = 0; j < quarter; j++) {
+    v4 s = D == LANES ? dot_4(q, keys + j * LANES, apart, LANES) /* narrow heads: a known width spares it its loop */
+                      : dot_4(q, keys + (size)j * D, apart, D);
+    EACH(i, 4) p[j + i * quarter] = s[i];
+  }
+  for (i32 j = 4 * quarter; j < count; j++) p[j] = dot(q, keys + (size)j * D, D);
+}
+
+/*
+ * out (D) = out * keep + sum over j of p[j] values[j]; `keep` 0 starts afresh whatever out holds. V vectors of out at a time, in one
+ * chain of sums for each of them or one for each quarter, so that additions do not wait for each other.
  */
 #define MIX(type, V, chains, load, store, madd)                                                                             \
   for (const i32 lanes = sizeof(type) / 4; d + V * lanes <= D; d += V * lanes) {                                            \
     type s[chains][V] = {0};                                                                                                \
     const float *v = values + d;                                                                                            \
     i32 j = 0;                                                                                                              \
-    for (; j + chains <= count; j += chains, v += chains * D)                                                               \
-      EACH(c, chains) EACH(i, V) s[c][i] = madd(p[j + c] - (type){}, load(v + c * D + i * lanes), s[c][i]);                 \
-    for (; j < count; j++, v += D) EACH(i, V) s[0][i] = madd(p[j] - (type){}, load(v + i * lanes), s[0][i]);                \
+    for (; j < quarter; j++, v += D)                                                                                        \
+      EACH(c, 4) EACH(i, V) s[c % chains][i] = madd(p[j + c * quarter] - (type){}, load(v + c * apart + i * lanes), s[c % chains][i]); \
+    for (j *= 4, v = values + (size)j * D + d; j < count; j++, v += D)                                                     \
+      EACH(i, V) s[0][i] = madd(p[j] - (type){}, load(v + i * lanes), s[0][i]);                                             \
     EACH(i, V) {                                                                                                            \
       float *to = out + d + i * lanes;                                                                                      \
       EACH(c, chains - 1) s[0][i] += s[c + 1][i];                                                                           \
@@ -47,7 +64,9 @@ INLINE void dot_4(float *out, const float *q, const float *key, i32 D) {
     }                                                                                                                       \
   }
 INLINE void mix(float *out, float keep, const float *p, const float *values, i32 count, i32 D) {
-  i32 d = 0;
+  i32 d = 0, quarter = count / 4;
+  size apart = (size)quarter * D;
+  MIX(vf, 8, 1, load, store, madd)
   MIX(vf, 4, 1, load, store, madd)
   MIX(vf, 1, 4, load, store, madd)
   MIX(v4, 2, 4, load4, store4, madd4)
@@ -59,7 +78,9 @@ INLINE void mix(float *out, float keep, const float *p, const float *values, i32
   }
 }
 
-#define ROW_KEYS 128
+/* Keys of a block: many for one query, whose places are then worth running along; for several few enough to stay in a cache. */
+#define ROW_KEYS 1024
+#define SHARED_ROW_KEYS 128
 
 /* T * H / KV small. Parts are (sequence, key head) pairs. */
 KERNEL(attention_row) {
@@ -67,23 +88,19 @@ KERNEL(attention_row) {
   i32 D = a->D, queries = a->T * (a->H / a->KV), heads = a->B * a->KV, end = part(heads, chunk + 1, chunks);
   float p[ROW_KEYS] __attribute__((aligned(64)));
   float most[queries], total[queries];
+  i32 span = queries == 1 ? ROW_KEYS : SHARED_ROW_KEYS;
 
   for (i32 index = part(heads, chunk, chunks); index < end; index++) {
     head h = head_of(a, index);
     for (i32 r = 0; r < queries; r++) most[r] = -infinity(), total[r] = 0;
     i32 stop = h.past + a->T;
-    for (i32 j0 = first_visible(a, h.past); j0 < stop; j0 += ROW_KEYS) {
+    for (i32 j0 = first_visible(a, h.past); j0 < stop; j0 += span) {
       for (i32 r = 0; r < queries; r++) {
-        i32 position = position_of(a, h, r), begin = max_i(j0, first_visible(a, position)), count = min_i(j0 + ROW_KEYS, position + 1) - begin;
+        i32 position = position_of(a, h, r), begin = max_i(j0, first_visible(a, position)), count = min_i(j0 + span, position + 1) - begin;
         if (count <= 0) continue;
-        const float *q = F32(a->q) + query_at(a, h, r), *key = h.keys + (size)begin * D;
-        i32 j = 0;
-        if (D == LANES) /* narrow heads: a known width spares dot_4 its loop */
-          for (; j + 4 <= count; j += 4) dot_4(p + j, q, key + (size)j * LANES, LANES);
-        for (; j + 4 <= count; j += 4) dot_4(p + j, q, key + (size)j * D, D);
-        for (; j < count; j++) p[j] = dot(q, key + (size)j * D, D);
+        dots(p, F32(a->q) + query_at(a, h, r), h.keys + (size)begin * D, count, D);
 
-        i32 padded = (count + LANES - 1) / LANES * LANES;
+        i32 padded = round_up(count, LANES), j = count;
         for (; j < padded; j++) p[j] = -infinity();
         vf high = splat(-infinity());
         for (j = 0; j < padded; j += LANES) {
@@ -185,13 +202,12 @@ KERNEL(attention_scores) {
   for (i32 row = part(rows, chunk, chunks); row < end; row++) {
     i32 t = row % a->T, query_head = row / a->T % a->H, b = row / a->T / a->H;
     head h = head_of(a, b * a->KV + query_head / (a->H / a->KV));
-    i32 position = h.past + t, from = min_i(a->S, first_visible(a, position)), to = min_i(a->S, position + 1), j = 0;
+    i32 position = h.past + t, from = min_i(a->S, first_visible(a, position)), to = min_i(a->S, position + 1), j;
     const float *q = F32(a->q) + (((size)b * a->T + t) * a->H + query_head) * D;
     float *out = F32(a->out) + (size)row * a->S;
-    for (; j < from; j++) out[j] = -infinity();
-    for (; j + 4 <= to; j += 4) dot_4(out + j, q, h.keys + (size)j * D, D);
-    for (; j < to; j++) out[j] = dot(q, h.keys + (size)j * D, D);
-    for (j = from; j < to; j++) out[j] *= a->scale;
+    for (j = 0; j < from; j++) out[j] = -infinity();
+    dots(out + from, q, h.keys + (size)from * D, to - from, D);
+    for (; j < to; j++) out[j] *= a->scale;
     for (; j < a->S; j++) out[j] = -infinity();
   }
 }
