@@ -3,7 +3,8 @@
  * once per instruction set; src/host/node-native.ts loads it. Where there is no compiler or it fails, nothing is built and
  * Vitrine runs on WebAssembly: the reason is kept in the .json beside the add-on, which `vitrine devices` shows.
  *
- * Does nothing when sources, flags and compiler are those of the last build. `--force` builds anyway; `--out DIR` elsewhere.
+ * Does nothing when sources, flags and compiler are those of the last build. `--force` builds anyway; `--out DIR` elsewhere;
+ * `--own` leaves out the sets that this machine's processor has not.
  */
 import { createHash } from "node:crypto";
 import { spawn } from "node:child_process";
@@ -24,6 +25,22 @@ const instructionSets = {
   arm64: { neon: [], neondot: ["-march=armv8.2-a+dotprod"] },
 }[process.arch];
 
+/** What a processor must have for each set, as Linux names it in /proc/cpuinfo. */
+const avx512Names = ["avx512f", "avx512bw", "avx512dq", "avx512vl"];
+const needs = {
+  ...{ avx2: ["avx2", "fma", "f16c", "bmi2"], avxvnni: ["avx2", "avx_vnni"], avx512: avx512Names, avx512vnni: [...avx512Names, "avx512_vnni"] },
+  neondot: ["asimddp"],
+};
+
+/** The sets worth compiling for this machine alone: all where nobody tells what its processor has. */
+export function ownSets() {
+  const names = Object.keys(instructionSets ?? {});
+  const line = existsSync("/proc/cpuinfo") ? /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8")) : undefined;
+  if (!line) return names;
+  const has = new Set(line[1].split(" "));
+  return names.filter((set) => (needs[set] ?? []).every((flag) => has.has(flag)));
+}
+
 /** A library whose thread-local variable needs no call; musl's loader refuses that. */
 const isGlibc = process.platform === "linux" && process.report.getReport().header.glibcVersionRuntime !== undefined;
 
@@ -37,10 +54,15 @@ const linkFlags = process.platform === "darwin" ? ["-bundle", "-undefined", "dyn
 
 /**
  * Builds what is out of date. Never throws because of a compiler: says in `problem` why there is no add-on.
- * @param {{ force?: boolean, out?: string, defines?: string[] }} [options]
+ * @param {{ force?: boolean, out?: string, defines?: string[], sets?: string[] }} [options]
  * @returns {Promise<{ built: boolean, problem?: string, notes?: string[], seconds: number }>}
  */
-export async function buildNative({ force = false, out = join(root, "dist", "kernels"), defines = [] } = {}) {
+export async function buildNative({
+  force = false,
+  out = join(root, "dist", "kernels"),
+  defines = [],
+  sets = Object.keys(instructionSets ?? {}),
+} = {}) {
   const started = performance.now();
   const base = join(out, `vitrine-${process.platform}-${process.arch}`);
   const compiler = (process.env.CC || "cc").split(" ").filter(Boolean);
@@ -51,14 +73,15 @@ export async function buildNative({ force = false, out = join(root, "dist", "ker
     )
     .digest("hex");
   const last = readRecord(base);
-  const isCurrent = last?.stamp === stamp && (last.problem !== undefined || existsSync(`${base}.node`));
+  const hasAll = last?.problem !== undefined || (existsSync(`${base}.node`) && sets.every((set) => last?.tried?.includes(set)));
+  const isCurrent = last?.stamp === stamp && hasAll;
   if (isCurrent && !force) return told({ built: false, problem: last.problem, notes: last.notes, seconds: 0 });
 
   // An add-on of other sources must not be found, whatever happens next.
   for (const end of [".node", ".json"]) rmSync(base + end, { force: true });
   mkdirSync(out, { recursive: true });
-  const record = version.problem ? { problem: version.problem } : await compileInto(`${base}.node`, compiler, defines);
-  writeFileSync(`${base}.json`, `${JSON.stringify({ compiler: version.text, ...record, stamp }, null, 1)}\n`);
+  const record = version.problem ? { problem: version.problem } : await compileInto(`${base}.node`, compiler, defines, sets);
+  writeFileSync(`${base}.json`, `${JSON.stringify({ compiler: version.text, ...record, tried: sets, stamp }, null, 1)}\n`);
   return told({ built: record.problem === undefined, problem: record.problem, notes: record.notes, seconds: (performance.now() - started) / 1000 });
 }
 
@@ -80,7 +103,7 @@ async function compilerVersion(compiler) {
 }
 
 /** One object per instruction set, side by side; a set that this compiler does not know is left out. */
-async function compileInto(file, compiler, defines) {
+async function compileInto(file, compiler, defines, names) {
   const folder = mkdtempSync(join(tmpdir(), "vitrine-native-"));
   const source = (name) => join(root, "kernels", name);
   const compile = async (name, flags, object) => {
@@ -96,7 +119,6 @@ async function compileInto(file, compiler, defines) {
     return status === 0 ? undefined : said;
   };
   try {
-    const names = Object.keys(instructionSets);
     const failures = await Promise.all(
       names.map((set) => compile("instruction-set.c", [...instructionSets[set], `-DINSTRUCTION_SET=${set}`], `${set}.o`)),
     );
@@ -154,8 +176,11 @@ function readRecord(base) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { values } = parseArgs({ options: { force: { type: "boolean" }, out: { type: "string" }, define: { type: "string", multiple: true } } });
-  const { built, problem, notes = [], seconds } = await buildNative({ force: values.force, out: values.out, defines: values.define });
+  const { values } = parseArgs({
+    options: { force: { type: "boolean" }, out: { type: "string" }, define: { type: "string", multiple: true }, own: { type: "boolean" } },
+  });
+  const { force, out, define: defines, own } = values;
+  const { built, problem, notes = [], seconds } = await buildNative({ force, out, defines, sets: own ? ownSets() : undefined });
   process.stderr.write(
     problem ? `native kernels: none, ${problem}\n` : built ? `native kernels: built in ${seconds.toFixed(1)} s\n` : "native kernels: up to date\n",
   );

@@ -10,8 +10,11 @@ import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Installs and builds whatever is missing or out of date. Talks on stderr only: stdout belongs to the command. */
-export function setUp() {
+/** What tools/build.mjs can make. */
+const allParts = ["command", "library", "studio"];
+
+/** Installs, and builds what of `parts` is missing or out of date. Talks on stderr only: stdout belongs to the command. */
+export function setUp(parts = allParts) {
   checkNode();
   mkdirSync(join(root, "out"), { recursive: true });
   const packages = fingerprint(["package.json", "package-lock.json"]) + process.version;
@@ -23,12 +26,12 @@ export function setUp() {
     writeFileSync(join(root, "node_modules/.vitrine-stamp"), packages);
   }
   const sources = fingerprint(["package-lock.json", "tsconfig.json", "tsconfig.build.json", "tools", "kernels", "src", "studio", "models"]);
-  if (stamp("dist/.stamp") !== sources) {
-    say("building (once) ...");
-    rmSync(join(root, "dist/.stamp"), { force: true });
-    run(process.execPath, ["tools/build.mjs"], "");
-    writeFileSync(join(root, "dist/.stamp"), sources);
-  }
+  const stale = parts.filter((part) => stamp(`dist/.${part}`) !== sources);
+  if (stale.length === 0) return;
+  say(`building ${stale.length === allParts.length ? "" : `the ${stale.join(" and ")} `}(once) ...`);
+  for (const part of stale) rmSync(join(root, `dist/.${part}`), { force: true });
+  run(process.execPath, ["tools/build.mjs", ...stale], "");
+  for (const part of stale) writeFileSync(join(root, `dist/.${part}`), sources);
 }
 
 function checkNode() {
