@@ -57,7 +57,11 @@ function stampOf(set, sources, defines) {
 
 function isCurrent(out, set, stamp) {
   const stampFile = join(out, `kernels-${set}.hash`);
-  return existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp && Object.keys(memories).every((memory) => existsSync(fileOf(out, set, memory)));
+  return (
+    existsSync(stampFile) &&
+    readFileSync(stampFile, "utf8") === stamp &&
+    Object.keys(memories).every((memory) => existsSync(fileOf(out, set, memory)))
+  );
 }
 
 function fileOf(out, set, memory) {
@@ -66,7 +70,9 @@ function fileOf(out, set, memory) {
 
 function compileApart(out, set, defines) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [fileURLToPath(import.meta.url), "--compile", out, set, ...defines], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(process.execPath, [fileURLToPath(import.meta.url), "--compile", out, set, ...defines], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     let said = "";
     child.stderr.setEncoding("utf8").on("data", (text) => (said += text));
     child.on("error", reject);

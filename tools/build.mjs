@@ -41,6 +41,7 @@ function buildLibrary() {
   const dist = join(root, "dist");
   const others = ["kernels", "cli", "studio"];
   if (existsSync(dist))
-    for (const entry of readdirSync(dist)) if (!others.includes(entry) && !entry.startsWith(".")) rmSync(join(dist, entry), { recursive: true, force: true });
+    for (const entry of readdirSync(dist))
+      if (!others.includes(entry) && !entry.startsWith(".")) rmSync(join(dist, entry), { recursive: true, force: true });
   run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", "--noCheck"], "");
 }

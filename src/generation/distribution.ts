@@ -169,12 +169,12 @@ class Softmax implements CompleteDistribution {
     const raw = this.#raw;
     const max = this.#max;
     const inverse = this.#inverse;
-    const blocks = new Array<number>(Math.ceil(raw.length / blockSize)).fill(0);
-    for (let block = 0; block < blocks.length; block++) {
-      const end = Math.min((block + 1) * blockSize, raw.length);
+    const blocks: number[] = [];
+    for (let from = 0; from < raw.length; from += blockSize) {
+      const end = Math.min(from + blockSize, raw.length);
       let sum = 0;
-      for (let id = block * blockSize; id < end; id++) sum += exponential((raw[id] - max) * inverse);
-      blocks[block] = sum;
+      for (let id = from; id < end; id++) sum += exponential((raw[id] - max) * inverse);
+      blocks.push(sum);
       this.#total += sum;
     }
     this.#blocks = blocks;
@@ -294,16 +294,16 @@ function checkedId(id: number, V: number): number {
 /** The largest logit of every group, for bestFew. Throws VitrineError for NaN. A plain array: a typed one costs more than its numbers. */
 function groupMaxima(logits: Float32Array): number[] {
   const size = groupSize(logits.length);
-  const maxima = new Array<number>(Math.ceil(logits.length / size)).fill(-Infinity);
-  for (let group = 0; group < maxima.length; group++) {
-    const end = Math.min((group + 1) * size, logits.length);
+  const maxima: number[] = [];
+  for (let from = 0; from < logits.length; from += size) {
+    const end = Math.min(from + size, logits.length);
     let max = -Infinity;
-    for (let id = group * size; id < end; id++) {
+    for (let id = from; id < end; id++) {
       const logit = logits[id];
       if (logit > max) max = logit;
       else if (logit !== logit) throw badLogit(id, logit);
     }
-    maxima[group] = max;
+    maxima.push(max);
   }
   return maxima;
 }

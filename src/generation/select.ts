@@ -51,7 +51,7 @@ const room = new Float32Array(few);
 export function bestFew(logits: Float32Array, n: number, maxima: readonly number[] = [Infinity]): number[] {
   const size = maxima.length === 1 ? logits.length : groupSize(logits.length);
   const count = Math.min(n, logits.length);
-  const ids = new Array<number>(count).fill(0);
+  const ids: number[] = [];
   let worst = maxima.length < count ? -Infinity : lowestOfBest(maxima, count);
   let kept = 0;
   for (let group = 0; group < maxima.length; group++) {

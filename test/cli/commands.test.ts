@@ -450,6 +450,6 @@ describe("npm start", () => {
     const { code, stdout } = await vitrine([], { env: { VITRINE_START: "1" } });
     expect(code).toBe(0);
     expect(stdout).toMatch(/── 1 ─/);
-    expect(stdout.split("What to try next:")[1].match(/npm start -- /g)).toHaveLength(3);
+    expect(stdout.split("What to try next:")[1].match(/npm start -- /g)).toHaveLength(4);
   });
 });

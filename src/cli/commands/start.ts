@@ -20,6 +20,7 @@ export async function start(session: Session): Promise<number> {
   const code = await generate(session, prompt, { temperature: 0.8, maxTokens: 60, show: 8, seed: 7, pace: isTTY ? pace : 0, echo: true });
   if (code === interrupted || out.gone.aborted) return code;
   const tries = [
+    ["the same in your browser, with everything inside to look at", "studio"],
     ["always the favourite word: the same story every time", `generate "${prompt}" --temperature 0 --show 12`],
     ["flat bars, wild words", `generate "${prompt}" --temperature 3 --show 12`],
     ["where the 175 billion weights of GPT-3 are", "params gpt3"],
