@@ -16,7 +16,8 @@ export interface ShelfModel {
 const pageLimit = 2 ** 31;
 
 /** What of a folder is read: clones of a repository hold the same weights several times, in formats of other programs. */
-const read = /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(merges\.txt|chat_template\.jinja)$|\.(safetensors|safetensors\.index\.json|gguf)$/i;
+const read =
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(merges\.txt|chat_template\.jinja)$|\.(safetensors|safetensors\.index\.json|gguf)$/i;
 /** What makes files a model. It is kept last, so that one whose keeping was cut off does not count. */
 const heart = /^config\.json$|\.gguf$/i;
 
@@ -30,9 +31,7 @@ export function neededFiles<Named extends { readonly name: string }>(files: read
     if (whole) return name !== "model.safetensors";
     return sharded && !/-\d+-of-\d+\.safetensors$|\.index\.json$/i.test(name);
   };
-  return files
-    .filter(({ name }) => read.test(name) && !spare(name))
-    .toSorted((a, b) => Number(heart.test(a.name)) - Number(heart.test(b.name)));
+  return files.filter(({ name }) => read.test(name) && !spare(name)).toSorted((a, b) => Number(heart.test(a.name)) - Number(heart.test(b.name)));
 }
 
 let embedded: readonly ShelfModel[] = [];
