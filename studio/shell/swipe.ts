@@ -1,7 +1,9 @@
 /** A finger across the panel turns to the next one. What scrolls or is dragged sideways itself keeps its gesture. */
 
-const [farthestAside, longest] = [0.5, 700];
-const least = 70;
+/** In pixels, and milliseconds. */
+const [least, longest] = [70, 700];
+/** How far a finger may stray up or down, of its way across. */
+const steepest = 0.5;
 
 export function swipes(node: HTMLElement, turn: (by: 1 | -1) => void): { destroy(): void } {
   let begun: { readonly x: number; readonly y: number; readonly at: number } | undefined;
@@ -15,9 +17,11 @@ export function swipes(node: HTMLElement, turn: (by: 1 | -1) => void): { destroy
     const [dx, dy] = [touch.clientX - begun.x, touch.clientY - begun.y];
     const quick = event.timeStamp - begun.at < longest;
     begun = undefined;
-    if (quick && Math.abs(dx) >= least && Math.abs(dy) < Math.abs(dx) * farthestAside) turn(dx < 0 ? 1 : -1);
+    if (quick && Math.abs(dx) >= least && Math.abs(dy) < Math.abs(dx) * steepest) turn(dx < 0 ? 1 : -1);
   };
-  const cancel = (): void => ((begun = undefined), undefined);
+  const cancel = (): void => {
+    begun = undefined;
+  };
   node.addEventListener("touchstart", start, { passive: true });
   node.addEventListener("touchend", end, { passive: true });
   node.addEventListener("touchcancel", cancel, { passive: true });
