@@ -70,7 +70,7 @@ describe.skipIf(missing !== "")("the studio for everyone", { timeout: 240_000 },
     await studio.close();
   });
 
-  test("has a key for the temperature, for other candidates, and for any token", async () => {
+  test("has a key for the temperature, for other candidates, for any token, and for everything by name", async () => {
     await page.keyboard.press("t");
     await page.keyboard.type("2.5");
     expect(await page.textContent("#temperature-value")).toBe("2.50");
@@ -83,6 +83,20 @@ describe.skipIf(missing !== "")("the studio for everyone", { timeout: 240_000 },
     await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
     await page.keyboard.press("b");
     await page.waitForFunction(() => document.activeElement?.matches('[data-testid="candidates"] button'));
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+    await page.keyboard.press("Control+k");
+    await page.waitForFunction(() => document.activeElement?.matches('[data-testid="palette"] input'));
+    await calm(page);
+    expect(await violations(page, "palette")).toEqual([]);
+    await page.keyboard.type("lens");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector('#tab-lens[aria-selected="true"]');
+    await page.keyboard.press("Control+k");
+    await page.waitForSelector('[data-testid="palette"]');
+    await page.keyboard.type("write");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector('#tab-write[aria-selected="true"]');
+    await page.waitForSelector('[data-testid="palette"]', { state: "detached" });
     await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
     await page.keyboard.press("t");
     await page.keyboard.type("1");
