@@ -195,6 +195,18 @@ describe.skipIf(missing !== "")("bad input", { timeout: 120_000 }, () => {
     await goesOn();
   });
 
+  test("no WebAssembly at all: why nothing can be computed, and the text stays", async () => {
+    const bare = await studio.page();
+    await bare.route(/engine-worker/, async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, body: `delete globalThis.WebAssembly;\n${await answer.text()}` });
+    });
+    await bare.goto(`${studio.site.address}#write?p=${encodeURIComponent(text)}`);
+    await bare.locator("#panel [role=alert]", { hasText: "this browser runs no WebAssembly here" }).waitFor();
+    expect(await bare.inputValue("#prompt")).toBe(text);
+    await bare.context().close();
+  });
+
   test("an empty prompt: the model begins by itself", async () => {
     await prompt(page, "");
     await tapeOf(page, 1);
