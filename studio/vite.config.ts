@@ -10,7 +10,14 @@ export default defineConfig({
   publicDir: false,
   plugins: [svelte()],
   worker: { format: "es" },
-  build: { outDir: "../dist/studio", emptyOutDir: false, target: "es2022", chunkSizeWarningLimit: 1500, reportCompressedSize: false },
+  build: {
+    outDir: "../dist/studio",
+    emptyOutDir: false,
+    target: "es2022",
+    cssCodeSplit: false,
+    chunkSizeWarningLimit: 1500,
+    reportCompressedSize: false,
+  },
   server: { headers: isolated },
   preview: { headers: isolated },
 });

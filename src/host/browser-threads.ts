@@ -3,7 +3,7 @@
  * The browser's sister of node-threads.ts.
  */
 import { VitrineError } from "../base/errors.ts";
-import type { CpuHost, CpuThread, KernelBuild, ThreadStart } from "../device/cpu/host.ts";
+import type { CpuHost, CpuThread, ThreadStart } from "../device/cpu/host.ts";
 
 export interface BrowserCpuOptions {
   /** The address of the folder with the kernels' files. Default: `kernels/` beside this script. */
@@ -17,13 +17,24 @@ export function browserCpuHost(options: BrowserCpuOptions = {}): CpuHost {
   return {
     cores: isolated ? (globalThis.navigator?.hardwareConcurrency ?? 1) : 1,
     canWait: typeof document === "undefined", // a page's main thread may not sleep
-    loadKernels: (build) => loadKernels(folder, build),
+    loadKernels: (build) => keptKernels(new URL(`kernels-${build}.wasm`, folder)),
     spawnThread: isolated ? spawnThread : undefined,
   };
 }
 
-async function loadKernels(folder: URL, build: KernelBuild): Promise<Uint8Array<ArrayBuffer>> {
-  const address = new URL(`kernels-${build}.wasm`, folder);
+/** Fetched once for all devices: a model that is here can be opened when the network is gone. */
+const kernels = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+
+function keptKernels(address: URL): Promise<Uint8Array<ArrayBuffer>> {
+  const known = kernels.get(address.href);
+  if (known) return known;
+  const loading = loadKernels(address);
+  kernels.set(address.href, loading);
+  loading.catch(() => kernels.delete(address.href));
+  return loading;
+}
+
+async function loadKernels(address: URL): Promise<Uint8Array<ArrayBuffer>> {
   const response = await fetch(address).catch((cause: unknown) => {
     throw new VitrineError(`the compiled kernels did not load from ${address.href}; serve the package's dist/kernels there, or give its address`, {
       blame: "work",

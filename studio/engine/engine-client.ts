@@ -28,13 +28,18 @@ export class EngineClient {
   readonly #events: EngineEvents;
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   #next = 0;
+  /** Why no call can ever be answered. */
+  #broken: string | undefined;
 
   constructor(events: EngineEvents = {}) {
     this.#events = events;
     const page = new URL("./", document.baseURI).href;
     this.#worker = new Worker(new URL("./engine-worker.ts", import.meta.url), { type: "module", name: page });
     this.#worker.addEventListener("message", ({ data }: MessageEvent<Answer>) => this.#hear(data));
-    this.#worker.addEventListener("error", (event) => this.#fail(event.message || "the engine's worker did not start"));
+    this.#worker.addEventListener("error", (event) => {
+      if (!(event instanceof ErrorEvent)) this.#broken = "the engine's worker did not start; reload the page when there is network";
+      this.#fail(this.#broken ?? event.message);
+    });
   }
 
   /** Asks the worker. Rejects with EngineError; with an AbortError when `signal` gives the call up. */
@@ -42,6 +47,10 @@ export class EngineClient {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(new DOMException("given up", "AbortError"));
+        return;
+      }
+      if (this.#broken !== undefined) {
+        reject(new EngineError(this.#broken, false));
         return;
       }
       const id = this.#next++;

@@ -32,6 +32,10 @@ function opened(): Open {
 }
 
 async function openModel(source: ModelSource, signal: AbortSignal): Promise<OpenedModel> {
+  if (typeof WebAssembly === "undefined")
+    throw new VitrineError(
+      "this browser runs no WebAssembly here (a lockdown mode turns it off); allow it for this page, or open it in another browser",
+    );
   const files = source.kind === "embedded" ? modelAddress(source.name) : source.files;
   const engine = await loadModel(files, {
     name: source.name,

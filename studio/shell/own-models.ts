@@ -5,6 +5,7 @@
 import type { ModelSource } from "../engine/protocol.ts";
 import { studio } from "../state/studio.svelte.ts";
 import { t } from "./messages.ts";
+import { heart, neededFiles } from "./needed-files.ts";
 
 export interface ShelfModel {
   readonly name: string;
@@ -15,12 +16,15 @@ export interface ShelfModel {
 /** One page's WebAssembly memory is at most 4 GB, and fp32 weights need twice an fp16 file. */
 const pageLimit = 2 ** 31;
 
-/** Models that lie beside the page: models/index.json, written by the build. Smallest first: the first one paints first. */
+let embedded: readonly ShelfModel[] = [];
+
+/** Models that lie beside the page: models/index.json, written by the build. Asked for until it was there once. */
 export async function embeddedModels(): Promise<readonly ShelfModel[]> {
+  if (embedded.length > 0) return embedded;
   const answer = await fetch(new URL("models/index.json", document.baseURI));
   if (!answer.ok) return [];
   const listed = (await answer.json()) as readonly { readonly name: string; readonly bytes: number }[];
-  return listed.map(({ name, bytes }) => ({ name, bytes, kind: "embedded" as const }));
+  return (embedded = listed.map(({ name, bytes }) => ({ name, bytes, kind: "embedded" as const })));
 }
 
 async function shelf(create: boolean): Promise<FileSystemDirectoryHandle | undefined> {
@@ -38,11 +42,26 @@ export async function keptModels(): Promise<readonly ShelfModel[]> {
   if (!folder) return found;
   for await (const [name, entry] of folder.entries()) {
     if (entry.kind !== "directory" || name.startsWith(".")) continue;
-    let bytes = 0;
-    for (const file of await filesIn(entry as FileSystemDirectoryHandle)) bytes += file.size;
-    found.push({ name, kind: "kept", bytes });
+    const files = await filesIn(entry as FileSystemDirectoryHandle);
+    if (files.some((file) => heart.test(file.name))) found.push({ name, kind: "kept", bytes: total(files) });
+    else await sweep(folder, name);
   }
   return found;
+}
+
+/** What a keeping that was cut off left behind takes no room for ever; one that another tab is at has its lock. */
+async function sweep(folder: FileSystemDirectoryHandle, name: string): Promise<void> {
+  await navigator.locks?.request(lockOf(name), { ifAvailable: true }, async (lock) => {
+    if (lock) await folder.removeEntry(name, { recursive: true }).catch(() => undefined);
+  });
+}
+
+function lockOf(name: string): string {
+  return `vitrine.keep.${name}`;
+}
+
+function total(files: readonly File[]): number {
+  return files.reduce((sum, file) => sum + file.size, 0);
 }
 
 async function filesIn(folder: FileSystemDirectoryHandle): Promise<File[]> {
@@ -54,13 +73,15 @@ async function filesIn(folder: FileSystemDirectoryHandle): Promise<File[]> {
 /** Undefined when it is no longer there. */
 export async function sourceOf(model: ShelfModel): Promise<ModelSource | undefined> {
   if (model.kind === "embedded") return { kind: "embedded", name: model.name };
-  const folder = await (await shelf(false))?.getDirectoryHandle(model.name);
+  const folder = await (await shelf(false))?.getDirectoryHandle(model.name).catch(() => undefined); // forgotten in another tab
   return folder ? { kind: "files", name: model.name, files: await filesIn(folder) } : undefined;
 }
 
 export async function openFromShelf(model: ShelfModel): Promise<boolean> {
   const source = await sourceOf(model);
-  return source ? studio.open(source) : false;
+  if (source) return studio.open(source);
+  studio.say("note", t("keptGone", { name: model.name }));
+  return false;
 }
 
 export async function forget(name: string): Promise<void> {
@@ -69,11 +90,13 @@ export async function forget(name: string): Promise<void> {
 
 /** Files as a drop gives them; of a dropped folder everything inside, one level deep. */
 export async function filesOfDrop(data: DataTransfer): Promise<{ readonly name: string; readonly files: File[] }> {
-  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  // both at once: after the first wait the drop is over
+  const dropped = [...data.items].map((item) => [item.webkitGetAsEntry(), item.getAsFile()] as const);
   const files: File[] = [];
   let name = "";
-  for (const entry of entries) {
-    if (entry.isFile) files.push(await fileOf(entry as FileSystemFileEntry));
+  for (const [entry, file] of dropped) {
+    if (entry === null) files.push(...(file ? [file] : []));
+    else if (entry.isFile) files.push(await fileOf(entry as FileSystemFileEntry));
     else {
       name ||= entry.name;
       const inside = await inFolder(entry as FileSystemDirectoryEntry);
@@ -105,23 +128,23 @@ export function nameOf(files: readonly File[]): string {
 
 /** Opens what a visitor chose or dropped, then keeps it. Says calmly what cannot be. */
 export async function openOwn(name: string, files: readonly File[]): Promise<void> {
-  const needed = files.some((file) => /\.gguf$/i.test(file.name)) || files.some((file) => file.name === "config.json");
-  if (!needed) {
-    studio.say("error", t("notModel", { name: files[0]?.name ?? name }));
+  if (!files.some((file) => heart.test(file.name))) {
+    studio.say("error", t("notModel", { name: files.length === 1 ? files[0].name : name }));
     return;
   }
-  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  const needed = neededFiles(files);
+  const bytes = total(needed);
   if (bytes > pageLimit) {
     studio.say("error", t("tooBig", { name, size: size(bytes), limit: size(pageLimit) }));
     return;
   }
   const own = await freeName(name);
-  if (await studio.open({ kind: "files", name: own, files })) await keep(own, files);
+  if (await studio.open({ kind: "files", name: own, files })) await keep(own, needed);
 }
 
-/** Files chosen one by one have no folder's name: a second "my-model" does not write over the first. */
+/** Files chosen one by one have no folder's name: a second "my-model" does not write over the first, nor hide behind a model that came along. */
 async function freeName(name: string): Promise<string> {
-  const taken = (await keptModels()).map((model) => model.name);
+  const taken = [...(await embeddedModels().catch(() => [])), ...(await keptModels())].map((model) => model.name);
   let free = name;
   for (let n = 2; taken.includes(free); n++) free = `${name}-${n}`;
   return free;
@@ -135,21 +158,21 @@ export function size(bytes: number): string {
       : `${Math.max(1, Math.round(bytes / 1e3))} kB`;
 }
 
-/** Copies into OPFS under a lock, so that a second tab does not write the same files, and under a temporary name until all is there. */
+/** Copies into OPFS under a lock, so that a second tab does not write the same files; the page can be used meanwhile. */
 async function keep(name: string, files: readonly File[]): Promise<void> {
   const folder = await shelf(true);
   if (!folder || !navigator.locks) {
     studio.say("note", t("storeRefused", { name }));
     return;
   }
-  await navigator.locks.request(`vitrine.keep.${name}`, { ifAvailable: true }, async (lock) => {
+  await navigator.locks.request(lockOf(name), { ifAvailable: true }, async (lock) => {
     if (!lock) {
       studio.say("note", t("secondTab", { name }));
       return;
     }
     try {
       const target = await folder.getDirectoryHandle(name, { create: true });
-      const total = files.reduce((sum, file) => sum + file.size, 0);
+      const bytes = total(files);
       let done = 0;
       for (const file of files) {
         const out = await (await target.getFileHandle(file.name, { create: true })).createWritable(); // swapped in when closed
@@ -158,7 +181,7 @@ async function keep(name: string, files: readonly File[]): Promise<void> {
             write: async (chunk: Uint8Array<ArrayBuffer>) => {
               await out.write(chunk);
               done += chunk.length;
-              studio.loading = { name: t("storing", { name }), done, total };
+              studio.keeping = { name, done, total: bytes };
             },
             close: () => out.close(),
             abort: () => out.abort(),
@@ -166,11 +189,12 @@ async function keep(name: string, files: readonly File[]): Promise<void> {
         );
       }
       studio.say("note", t("storedOk", { name }));
-    } catch {
+    } catch (error) {
       await folder.removeEntry(name, { recursive: true }).catch(() => undefined);
-      studio.say("note", t("storeRefused", { name }));
+      const full = error instanceof DOMException && error.name === "QuotaExceededError";
+      studio.say("note", t(full ? "storeFull" : "storeRefused", { name, size: size(total(files)) }));
     } finally {
-      studio.loading = undefined;
+      studio.keeping = undefined;
     }
   });
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { percent } from "./format.ts";
+import { percent, visible } from "./format.ts";
 
 test.each([
   [0, "0 %"],
@@ -14,4 +14,13 @@ test.each([
   [1e-14, "10⁻¹² %"],
 ])("%d is told as %s", (p, text) => {
   expect(percent(p)).toBe(text);
+});
+
+test.each([
+  ["", "∅"],
+  [" the\n", "␣the⏎"],
+  [" שלום", "\u2068␣שלום\u2069"],
+  ["م", "\u2068م\u2069"],
+])("%j is shown as %s", (text, shown) => {
+  expect(visible(text)).toBe(shown);
 });

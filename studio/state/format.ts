@@ -33,9 +33,14 @@ export function whole(n: number): string {
   return grouped.format(n);
 }
 
-/** A token with its spaces and line breaks made visible. */
+/** Letters of scripts that run from right to left. */
+const rightToLeft = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** A token with its spaces and line breaks made visible. One that runs from right to left does not turn the words and numbers beside it. */
 export function visible(text: string): string {
-  return text === "" ? "∅" : text.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll("\r", "␍");
+  if (text === "") return "∅";
+  const shown = text.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll("\r", "␍");
+  return rightToLeft.test(text) ? `\u2068${shown}\u2069` : shown;
 }
 
 /** One word of a shell. */

@@ -29,8 +29,15 @@ export function applyAddress(address: Address): void {
   studio.head = address.head ?? studio.head;
 }
 
-export async function begin(address: Address, noModel: string): Promise<void> {
-  const shelf = await embeddedModels().catch((): readonly ShelfModel[] => []);
+/** What is said about a visit that cannot begin as asked. */
+interface Words {
+  readonly noModels: string;
+  modelGone(name: string): string;
+}
+
+export async function begin(address: Address, words: Words): Promise<void> {
+  const there = await embeddedModels().catch(() => undefined);
+  const shelf = there ?? [];
   if (address.model !== undefined) {
     const named = [...shelf, ...(await keptModels())].find(({ name }) => name === address.model);
     if (named && (await openFromShelf(named))) {
@@ -39,10 +46,11 @@ export async function begin(address: Address, noModel: string): Promise<void> {
       views.textIsRead();
       return;
     }
+    if (!named && there) studio.say("note", words.modelGone(address.model));
   }
   const bySize = shelf.toSorted((a, b) => a.bytes - b.bytes);
   if (bySize.length === 0) {
-    studio.failure = noModel;
+    studio.failure = words.noModels;
     return;
   }
   const best = bySize[bySize.length - 1];

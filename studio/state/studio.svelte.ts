@@ -54,6 +54,8 @@ class Studio {
   // The engine
   model: OpenedModel | undefined = $state.raw(undefined);
   loading: Loading | undefined = $state.raw(undefined);
+  /** A visitor's model on its way into the browser's file system; it is open meanwhile. */
+  keeping: Loading | undefined = $state.raw(undefined);
   /** Why there is no model, in plain words. */
   failure: string = $state("");
   notices: readonly Notice[] = $state.raw([]);

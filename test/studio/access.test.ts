@@ -70,6 +70,39 @@ describe.skipIf(missing !== "")("the studio for everyone", { timeout: 240_000 },
     await studio.close();
   });
 
+  test("has a key for the temperature, for other candidates, for any token, and for everything by name", async () => {
+    await page.keyboard.press("t");
+    await page.keyboard.type("2.5");
+    expect(await page.textContent("#temperature-value")).toBe("2.50");
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+    await page.keyboard.press("/");
+    await page.waitForFunction(() => document.activeElement?.matches('[data-testid="token-search"]'));
+    await page.keyboard.type("2"); // a text now, no panel's key
+    await page.waitForSelector('#tab-distribution[aria-selected="true"]');
+    await page.fill('[data-testid="token-search"]', "");
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+    await page.keyboard.press("b");
+    await page.waitForFunction(() => document.activeElement?.matches('[data-testid="candidates"] button'));
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+    await page.keyboard.press("Control+k");
+    await page.waitForFunction(() => document.activeElement?.matches('[data-testid="palette"] input'));
+    await calm(page);
+    expect(await violations(page, "palette")).toEqual([]);
+    await page.keyboard.type("lens");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector('#tab-lens[aria-selected="true"]');
+    await page.keyboard.press("Control+k");
+    await page.waitForSelector('[data-testid="palette"]');
+    await page.keyboard.type("write");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector('#tab-write[aria-selected="true"]');
+    await page.waitForSelector('[data-testid="palette"]', { state: "detached" });
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+    await page.keyboard.press("t");
+    await page.keyboard.type("1");
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+  });
+
   test("announces a sampled word", async () => {
     await page.keyboard.press("ArrowRight");
     await tapeOf(page, 12);
@@ -106,6 +139,23 @@ describe.skipIf(missing !== "")("the studio for everyone", { timeout: 240_000 },
       await open(phone, panel);
       found.push(...(await violations(phone, `${panel} on a phone`)));
       expect(await phone.evaluate(() => document.documentElement.scrollWidth), `${panel} is not wider than the phone`).toBe(390);
+    }
+    await open(phone, "write");
+    const touch = await phone.context().newCDPSession(phone);
+    const swipe = async (from: number, to: number): Promise<void> => {
+      await touch.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x: from, y: 420 }] });
+      await touch.send("Input.dispatchTouchEvent", { type: "touchMove", touchPoints: [{ x: to, y: 424 }] });
+      await touch.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+    };
+    for (const [from, to, panel] of [
+      [300, 100, "distribution"],
+      [100, 300, "write"],
+      [100, 300, "write"],
+    ] as const) {
+      await swipe(from, to);
+      await phone.waitForSelector(`#tab-${panel}[aria-selected="true"]`);
+      await phone.waitForSelector(contents[panel], { state: "attached" });
+      await calm(phone);
     }
     await phone.context().close();
     expect(found).toEqual([]);
@@ -172,6 +222,11 @@ describe.skipIf(missing !== "")("the studio for everyone", { timeout: 240_000 },
     await plain.goto(`${server.address}/#write${hash}`);
     await plain.waitForSelector('[data-ready="true"]', { timeout: 60_000 });
     expect(await plain.evaluate(() => crossOriginIsolated)).toBe(false);
+    await plain.click("button.model");
+    expect(await plain.textContent('[data-testid="threads"]')).toMatch(/^Runs on 1 thread: this page is not cross-origin isolated/);
+    await plain.keyboard.press("Escape");
+    await plain.waitForSelector('[data-testid="threads"]', { state: "detached" });
+    await plain.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
     const given = (await tape(plain)).length;
     for (let n = given + 1; n <= given + 3; n++) {
       await plain.keyboard.press("ArrowRight");

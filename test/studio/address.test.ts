@@ -242,6 +242,14 @@ describe.skipIf(missing !== "")("an address", { timeout: 120_000 }, () => {
     await fresh.context().close();
   });
 
+  test("put into a tab where the studio is already open is followed", async () => {
+    const page = await studio.visit(`#write?${text}`);
+    await page.evaluate(() => (location.hash = "#tokens?m=letters&p=A%20dog"));
+    await page.waitForFunction(() => document.querySelectorAll('[data-testid="piece"]').length === 5);
+    expect(await page.inputValue("#prompt")).toBe("A dog");
+    await page.context().close();
+  });
+
   test("holds only the panel that is shown", async () => {
     const page = await studio.visit(`#tokens?${text}&v.cut=words`);
     await page.waitForSelector('[data-testid="words"]');
