@@ -108,12 +108,16 @@ views.describe("matrices", {
     view.row = asked.whole("row", 0, 1e7);
     view.terms = asked.whole("terms", 0, 1e6);
     view.zoom = asked.whole("zoom", 0, 100) ?? 0;
-    const [top = 0, left = 0] = asked.numbers("corner", 0, 1e7, 2) ?? [];
+    const [top, left] = pair(asked.numbers("corner", 0, 1e7, 2));
     view.corner = { top, left };
-    const [row = 0, column = 0] = asked.wholes("cell", 0, 1e7, 2) ?? [];
+    const [row, column] = pair(asked.wholes("cell", 0, 1e7, 2));
     view.cursor = { row, column };
   },
 });
+
+function pair(numbers: readonly number[] | undefined): readonly [number, number] {
+  return numbers?.length === 2 ? [numbers[0], numbers[1]] : [0, 0];
+}
 
 /** Undefined where it cannot be. */
 function bentTo(asked: Asked, base: ModelConfig | undefined): Dimensions | undefined {
