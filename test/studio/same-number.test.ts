@@ -118,6 +118,43 @@ describe.skipIf(missing !== "")("the same number", { timeout: 120_000 }, () => {
     await page.context().close();
   });
 
+  test.each([
+    ["all of the text", ""],
+    ["a part of it", "&c=20"],
+  ])("of a word chosen with %s in sight: surprise, rank, branches, blocks", async (_, context) => {
+    const page = await open("write", `&s=3${context}`);
+    for (let count = prompt.length; count < prompt.length + 4; count++) {
+      await page.keyboard.press("ArrowRight");
+      await page.waitForFunction((n) => document.querySelectorAll('[data-testid="tape-token"]').length > n, count);
+    }
+    await page
+      .locator('[data-testid="tape-token"]')
+      .nth(prompt.length + 2)
+      .click();
+    await page.waitForSelector(`[data-testid="candidates"][data-at="${prompt.length + 2}"][data-settled="true"]`);
+    for (const number of await page.locator(".facts .num").all()) {
+      const { title, value, command } = await answer(page, number);
+      const output = await run(command);
+      if (title.startsWith("Surprise")) expect(context === "" ? output : `${lastNumber(output).toFixed(2)} bits`).toContain(value);
+      if (title.startsWith("Rank"))
+        expect(output.startsWith("{") ? (output.match(/"rank":(\d+)/g) ?? []).at(-1)!.slice(7) : output.trim()).toBe(value);
+    }
+    const joint = await answer(page, page.locator('[data-testid="branch"] + .num').first());
+    expect((100 * lastNumber(await run(joint.command))).toPrecision(2)).toBe(plain(joint.value).toPrecision(2));
+    await page.click('[data-testid="view-blocks"]');
+    await page.waitForSelector('[data-testid="blocks"][data-asking="false"] [data-testid="block"]');
+    for (let depth = 1; depth <= 2; depth++) {
+      await page.locator('[data-testid="block"]').first().click();
+      await page.waitForFunction((n) => document.querySelectorAll(".crumbs .crumb").length === n + 1, depth);
+      const zoom = await answer(page, page.locator(".crumbs .num"));
+      expect((100 * lastNumber(await run(zoom.command))).toFixed(1)).toBe(plain(zoom.value).toFixed(1));
+    }
+    await page.waitForSelector('[data-testid="blocks"][data-asking="false"] .rest');
+    const rest = await answer(page, page.locator(".rest").first());
+    expect((100 * lastNumber(await run(rest.command))).toFixed(1)).toBe(plain(rest.value).toFixed(1));
+    await page.context().close();
+  });
+
   test("of a text: counts, an id, single bytes", async () => {
     const page = await studio.visit(`#tokens?m=storyteller&p=${encodeURIComponent("a 👋")}&d=code&v.beside=characters`, { reducedMotion: "reduce" });
     await page.waitForSelector('[data-testid="count-beside"]');
