@@ -107,7 +107,7 @@ export function drawCells(context: CanvasRenderingContext2D, palette: CellPalett
   const side = size - gap;
   const printed = size >= printedSize;
   if (printed) {
-    context.font = `${size >= 44 ? 12 : 11}px ${palette.mono}`;
+    context.font = `${size >= 44 && digits < 3 ? 12 : 11}px ${palette.mono}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
   }

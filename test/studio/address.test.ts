@@ -41,6 +41,27 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "write: blocks zoomed into two tokens",
+    hash: `#write?${text}`,
+    told: ["branches=blocks", "zoom="],
+    set: async (page) => {
+      await press(page, "view-blocks");
+      for (const depth of [1, 2]) {
+        await page.waitForSelector('[data-testid="blocks"][data-asking="false"] [data-testid="block"]');
+        await page.locator('[data-testid="block"]').first().click();
+        await page.waitForFunction((n) => document.querySelectorAll(".crumbs .crumb").length === n + 1, depth);
+      }
+    },
+    shown: async (page) => {
+      await page.waitForFunction(() => document.querySelectorAll(".crumbs .crumb").length === 3);
+      await page.waitForFunction(() =>
+        [...document.querySelectorAll<HTMLElement>('[data-testid="block"]')].some(({ dataset }) => dataset.ids!.split(",").length > 4),
+      );
+      const first = (await data(page, "block")).filter(({ ids }) => ids.split(",").length === 3);
+      return [await page.textContent(".crumbs"), first.map(({ ids, p }) => [ids, Number(p).toFixed(5)])];
+    },
+  },
+  {
     name: "distribution: steps, another axis, a token searched and followed",
     hash: `#distribution?${text}&t=1`,
     told: ["axis=largest", "pinned=7", "follow=7"],
@@ -188,6 +209,55 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "matrices: the unembedding with a row that is not the favourite's, five terms summed",
+    hash: `#matrices?${text}`,
+    told: ["open=Unembedding", "mode=multiply", "row=9", "terms=5"],
+    set: async (page) => {
+      await press(page, "open-Unembedding");
+      await press(page, "matrix-multiply");
+      await page.waitForSelector('[data-testid="reader"]:not(.stale)');
+      expect(await page.inputValue('[data-testid="reader-row"]')).not.toBe("9");
+      await page.fill('[data-testid="reader-row"]', "9");
+      await page.waitForSelector('[data-testid="reader"][data-row="9"]:not(.stale)');
+      await press(page, "reader-first");
+      for (let i = 0; i < 5; i++) await press(page, "reader-next");
+    },
+    shown: async (page) => {
+      await page.waitForSelector('[data-testid="reader"][data-row="9"]:not(.stale) [data-testid="reader-running"][data-terms="5"]');
+      await page.waitForTimeout(300); // nothing else takes the row
+      return [await data(page, "reader-running"), await data(page, "reader-total"), await page.inputValue('[data-testid="reader-row"]')];
+    },
+  },
+  {
+    name: "matrices: zoomed in, somewhere else",
+    hash: `#matrices?${text}&l=1&h=2`,
+    told: ["open=Up-projection", "zoom=24", "corner=", "cell="],
+    set: async (page) => {
+      await press(page, "open-Up-projection");
+      await page.waitForSelector('[data-testid="matrix-cell"][data-value]');
+      await page.focus('[data-testid="matrix-stage"]');
+      for (const key of ["+", "+", "+", "PageDown", "PageDown", "End", "ArrowUp"]) await page.keyboard.press(key);
+    },
+    shown: async (page) => {
+      await page.waitForSelector('[data-testid="matrix-stage"][data-level="3"]');
+      await page.waitForSelector('[data-testid="matrix-cell"][data-value]');
+      return [await data(page, "matrix-cell"), await data(page, "matrix-statistics")];
+    },
+  },
+  {
+    name: "matrices: one of the biases",
+    hash: `#matrices?${text}&v.rule=exact&l=1`,
+    told: ["open=Biases", "vector=transformer.h.1.mlp.c_fc.bias"],
+    set: async (page) => {
+      await press(page, "open-Biases");
+      await page.selectOption('[data-testid="matrix-vector"]', "transformer.h.1.mlp.c_fc.bias");
+    },
+    shown: async (page) => {
+      await page.waitForSelector('[data-testid="matrix-statistics"][data-count="384"]');
+      return [await data(page, "matrix-statistics"), await page.inputValue('[data-testid="matrix-vector"]')];
+    },
+  },
+  {
     name: "matrices: all heads of a layer",
     hash: `#matrices?${text}&l=2&h=1`,
     told: ["open=Key", "all=1"],
@@ -261,10 +331,10 @@ describe.skipIf(missing !== "")("an address", { timeout: 120_000 }, () => {
   });
 
   test.each([
-    `#write?${text}&x=((((&y=*&n=0&v.branches=constructor`,
+    `#write?${text}&x=((((&y=*&n=0&v.branches=constructor&v.zoom=99999_-1`,
     `#flow?${text}&v.open=__proto__&v.also=99_-1_1e9&v.measure=x&v.mean=2`,
     `#lens?${text}&v.point=up&v.tab=toString&v.scaled=99.99x0_1.1x9&v.swaps=999.1_0.99999&v.target=99999&v.unfolded=-1`,
-    `#matrices?${text}&v.source=../../etc&v.rule=x&v.bent=1e9_0_1_1_1&v.open=Nothing&v.row=-5`,
+    `#matrices?${text}&v.source=../../etc&v.rule=x&v.bent=1e9_0_1_1_1&v.open=Nothing&v.row=-5&v.zoom=1e9&v.corner=-1_x&v.cell=1&v.terms=1.5`,
     `#distribution?${text}&v.mode=lecture&v.moves=999&v.logits=1_2&v.t=-1&v.follow=9999`,
     `#tokens?${text}&v.beside=embedded%3Anone&v.opened=-1&v.own=${"x".repeat(5000)}`,
     `#context?${text}&${Array.from({ length: 500 }, (_, i) => `v.${"abcdefghij"[i % 10]}=${i}`).join("&")}`,

@@ -49,8 +49,8 @@ export const t = translator({
     curveStop: "Stop",
     curveBusy: "{n} of {all}",
     playing: "The curve waits until the text stands still.",
-    noCommand: "both distributions; no command prints their divergence",
-    noEntropy: "the distribution; no command prints its entropy",
+    pointStory: "A point of the curve: the same text, read with a memory of this size.",
+    rankName: "its place among all tokens",
   },
   zh: {
     title: "记忆短了会怎样",
@@ -99,7 +99,7 @@ export const t = translator({
     curveStop: "停止",
     curveBusy: "{n} / {all}",
     playing: "文本停下来后再画曲线。",
-    noCommand: "两个分布；没有命令直接打印其散度",
-    noEntropy: "该分布；没有命令直接打印其熵",
+    pointStory: "曲线上的一点：用这样大小的记忆读同一段文本。",
+    rankName: "在所有词元中的名次",
   },
 });

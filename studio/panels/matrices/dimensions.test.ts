@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { presetConfig, presetNames, tally } from "../../../src/exports.ts";
 import { files } from "../../../src/inspection/models.testing.ts";
 import { readConfig } from "../../../src/model/config-file.ts";
-import { bend, dimensionsOf, factors, fits, fromSlider, knobsOf, limits, nearestThatFit, reach, tex, toSlider } from "./dimensions.ts";
+import { bend, dimensionsOf, factors, fits, fromSlider, knobsOf, limits, matrixFactors, nearestThatFit, reach, tex, toSlider } from "./dimensions.ts";
 
 const head = fc.integer({ min: 1, max: 96 });
 
@@ -79,6 +79,16 @@ describe("formulas", () => {
             weights,
           );
         for (const { symbol } of sum.flat()) if (symbol !== "2") expect(knobsOf(symbol).length, symbol).toBeGreaterThan(0);
+      }
+  });
+
+  const shared = readConfig(files[2][1]); // heads share keys
+  test.each([...presetNames.map((name) => presetConfig(name)), shared])("of $family tell how many matrices there are", (config) => {
+    for (const rule of ["video", "exact"] as const)
+      for (const { category, formula, numbers, matrices } of tally(config, rule).rows) {
+        if (matrices === 0) continue;
+        const product = matrixFactors(category, factors(formula, numbers)).reduce((all, { value }) => all * Number(value.replaceAll(",", "")), 1);
+        expect(product, category).toBe(matrices);
       }
   });
 

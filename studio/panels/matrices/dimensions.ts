@@ -119,6 +119,12 @@ export function knobsOf(symbol: string): readonly Dimension[] {
   return knobs[symbol] ?? [];
 }
 
+/** What a category's number of matrices is a product of; nothing where there is one. The heads of Output are counted as one matrix. */
+export function matrixFactors(category: string, sum: readonly (readonly Factor[])[]): readonly Factor[] {
+  const counted = category === "Output" ? ["n_layers"] : ["2", "n_heads", "n_kv_heads", "n_layers"];
+  return sum.length === 1 ? sum[0].filter(({ symbol }) => counted.includes(symbol)) : [];
+}
+
 /** d_embed -> d_{embed}, for KaTeX. */
 export function tex(sum: readonly (readonly Factor[])[]): string {
   const word = ({ symbol }: Factor): string =>

@@ -101,3 +101,8 @@ function spread(count: number, sum: number, squares: number, largest: number): S
   const mean = count === 0 ? 0 : sum / count;
   return { count, mean, deviation: count === 0 ? 0 : Math.sqrt(Math.max(0, squares / count - mean * mean)), largest };
 }
+
+/** Place of the largest number. */
+export function largestOf(numbers: Float32Array): number {
+  return numbers.reduce((best, x, i) => (x > numbers[best] ? i : best), 0);
+}

@@ -99,7 +99,7 @@ function paintSquares(context: CanvasRenderingContext2D, palette: CellPalette, p
         return Number.isNaN(x) ? undefined : x;
       };
   const place = { left: gutterLeft - (left - seen.column) * size, top: gutterTop - (top - seen.row) * size, size };
-  drawCells(context, palette, { rows: seen.rows, columns: seen.columns, value, kind: "weight", scale }, place);
+  drawCells(context, palette, { rows: seen.rows, columns: seen.columns, value, kind: "weight", scale }, place, size >= 46 && scale < 1 ? 3 : 2); // weights are small
 }
 
 function paintFrame(

@@ -36,7 +36,7 @@ export class Sheet {
   tile: Tile | undefined = $state.raw();
   readonly complete: boolean = $derived(this.overview !== undefined && this.overview.read === this.overview.rows);
 
-  /** Reads a matrix in bands of rows. `arrived` is told when it takes over, and whether it has the size of the one before. */
+  /** Reads a matrix in bands of rows. `arrived` is told when it takes over, and whether it has the size of the one before; the first one has. */
   async read(asked: OpenMatrix, most: Extent, signal: AbortSignal, arrived: (same: boolean) => void): Promise<void> {
     const { rows, columns } = asked;
     let next = emptyOverview(rows, columns, most);
@@ -61,7 +61,7 @@ export class Sheet {
     this.shown = asked;
     this.kept = undefined;
     this.tile = undefined;
-    return shown !== undefined && shown.rows === asked.rows && shown.columns === asked.columns && shown.category === asked.category;
+    return !shown || (shown.rows === asked.rows && shown.columns === asked.columns && shown.category === asked.category);
   }
 
   /** Single weights of this part have to be read before they can be shown. */

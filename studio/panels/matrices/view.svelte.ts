@@ -10,6 +10,9 @@ import { views } from "../../state/views.svelte.ts";
 import { bend, dimensionNames, dimensionsOf, fits, limits } from "./dimensions.ts";
 import type { Dimension, Dimensions } from "./dimensions.ts";
 import type { Category } from "./places.ts";
+import type { Corner, Place } from "./sight.ts";
+
+const origin: { readonly corner: Corner; readonly cursor: Place } = { corner: { top: 0, left: 0 }, cursor: { row: 0, column: 0 } };
 
 class MatricesView {
   /** "model" = the open one; else a preset. */
@@ -21,8 +24,16 @@ class MatricesView {
   mode: "look" | "multiply" = $state("look");
   /** All heads of the layer side by side, instead of one head's part. */
   allHeads: boolean = $state(false);
-  /** The row that the reader multiplies. */
-  row: number = $state(0);
+  /** Of biases and norms: the one of them that is shown, by its name in the checkpoint. */
+  vector: string | undefined = $state(undefined);
+  /** The row that the reader multiplies; undefined = the matrix's first, of the unembedding the favourite's. */
+  row: number | undefined = $state(undefined);
+  /** Products in the reader's sum; undefined = all. */
+  terms: number | undefined = $state(undefined);
+  /** Side of a weight's square in the viewer, in pixels; 0 = all of the matrix. */
+  zoom: number = $state(0);
+  corner: Corner = $state.raw(origin.corner);
+  cursor: Place = $state.raw(origin.cursor);
   /** The dimension that is pointed at. */
   lit: Dimension | undefined = $state(undefined);
 
@@ -30,15 +41,30 @@ class MatricesView {
   readonly dimensions: Dimensions | undefined = $derived(this.bent ?? (this.base && dimensionsOf(this.base)));
   readonly possible: boolean = $derived(this.base !== undefined && this.dimensions !== undefined && fits(this.base, this.dimensions));
   /** The weights counted are those of the open model, which can be looked at. */
-  readonly open: boolean = $derived(this.source === "model" && this.bent === undefined);
+  readonly isOpen: boolean = $derived(this.source === "model" && this.bent === undefined);
   readonly name: string = $derived(this.source === "model" ? (studio.model?.info.name ?? "") : this.source);
   /** Of the last dimensions that were possible. */
-  readonly tally: Tally | undefined = $derived.by(() => {
-    if (this.base && this.dimensions && this.possible) this.#last = tally(bend(this.base, this.dimensions), this.rule, this.name);
+  readonly counted: { readonly tally: Tally; readonly bent: Dimensions | undefined } | undefined = $derived.by(() => {
+    if (this.base && this.dimensions && this.possible)
+      this.#last = { tally: tally(bend(this.base, this.dimensions), this.rule, this.name), bent: this.bent };
     return this.#last;
   });
+  readonly tally: Tally | undefined = $derived(this.counted?.tally);
 
-  #last: Tally | undefined;
+  #last: typeof this.counted;
+
+  /** Opens a category's matrix, or none, from its beginning. */
+  open(category: Category | undefined): void {
+    this.category = category;
+    this.row = this.terms = this.vector = undefined;
+    this.wholeMatrix();
+  }
+
+  wholeMatrix(): void {
+    this.zoom = 0;
+    this.corner = origin.corner;
+    this.cursor = origin.cursor;
+  }
 
   show(source: string): void {
     this.source = presetNames.includes(source) ? source : "model";
@@ -52,25 +78,6 @@ class MatricesView {
     const bent = { ...this.dimensions, [dimension]: value };
     this.bent = (Object.keys(own) as Dimension[]).every((name) => own[name] === bent[name]) ? undefined : bent;
   }
-
-  /** The command that counts the same; undefined where a model that is no preset was bent. */
-  command(): string | undefined {
-    const rule = `--rule ${this.rule}`;
-    if (!this.bent) return `vitrine params ${this.name} ${rule}`;
-    if (this.source === "model" || !this.base) return undefined;
-    const own = dimensionsOf(this.base);
-    const flags = { width: "--width", heads: "--heads", layers: "--layers", vocabularySize: "--vocabulary", contextLength: "--context" };
-    const changed = (Object.keys(flags) as Dimension[]).filter((name) => own[name] !== this.bent?.[name]);
-    return [`vitrine params ${this.name}`, ...changed.map((name) => `${flags[name]} ${this.bent?.[name]}`), rule].join(" ");
-  }
-
-  library(): string {
-    if (this.open) return `const engine = await loadModel("${this.name}");\nengine.tally("${this.rule}");`;
-    const changed = this.bent ? `, ${JSON.stringify(this.bent)}` : "";
-    if (this.source === "model")
-      return `const { model } = await loadModel("${this.name}");\ntally({ ...model.config${this.bent ? `, ...${JSON.stringify(this.bent)}` : ""} }, "${this.rule}");`;
-    return `tally(presetConfig("${this.source}"${changed}), "${this.rule}");`;
-  }
 }
 
 export const view = new MatricesView();
@@ -83,7 +90,12 @@ views.describe("matrices", {
     open: view.category,
     mode: view.mode,
     all: view.allHeads,
+    vector: view.vector,
     row: view.row,
+    terms: view.terms,
+    zoom: view.zoom,
+    corner: [view.corner.top, view.corner.left].map((squares) => Math.round(squares * 100) / 100),
+    cell: [view.cursor.row, view.cursor.column],
   }),
   take: (asked) => {
     view.show(asked.text("source") ?? "model");
@@ -92,9 +104,20 @@ views.describe("matrices", {
     view.category = asked.one("open", view.tally?.rows.map(({ category }) => category) ?? []);
     view.mode = asked.one("mode", ["look", "multiply"]) ?? view.mode;
     view.allHeads = asked.flag("all") ?? view.allHeads;
-    view.row = asked.whole("row", 0, 1e7) ?? view.row;
+    view.vector = asked.text("vector");
+    view.row = asked.whole("row", 0, 1e7);
+    view.terms = asked.whole("terms", 0, 1e6);
+    view.zoom = asked.whole("zoom", 0, 100) ?? 0;
+    const [top, left] = pair(asked.numbers("corner", 0, 1e7, 2));
+    view.corner = { top, left };
+    const [row, column] = pair(asked.wholes("cell", 0, 1e7, 2));
+    view.cursor = { row, column };
   },
 });
+
+function pair(numbers: readonly number[] | undefined): readonly [number, number] {
+  return numbers?.length === 2 ? [numbers[0], numbers[1]] : [0, 0];
+}
 
 /** Undefined where it cannot be. */
 function bentTo(asked: Asked, base: ModelConfig | undefined): Dimensions | undefined {

@@ -10,6 +10,23 @@ class CuttingTable {
   beside: Beside = $state("none");
   /** The piece in the light, where it is not the tape's. */
   picked: number | undefined = $state(undefined);
+  /** Merges made so far of the piece in the light; undefined = all. */
+  step: number | undefined = $state(undefined);
+
+  #stretch: string | undefined;
+
+  /** The stretch in the light, as it ends. Another one than before is shown whole; gives whether it is another. The first keeps an address's step. */
+  grows(stretch: string): boolean {
+    const other = this.#stretch !== undefined && this.#stretch !== stretch;
+    if (other) this.step = undefined;
+    this.#stretch = stretch;
+    return other;
+  }
+
+  /** Another text: its own piece is in the light. */
+  forgetPiece(): void {
+    this.picked = this.step = undefined;
+  }
 }
 
 export const table = new CuttingTable();
@@ -24,6 +41,7 @@ views.describe("tokens", {
     cut: table.cut,
     beside: table.beside,
     opened: table.picked,
+    step: table.step,
   }),
   take: (asked) => {
     table.source = asked.one("source", ["text", "own"]) ?? table.source;
@@ -32,6 +50,7 @@ views.describe("tokens", {
     const beside = asked.text("beside");
     if (beside !== undefined && isBeside(beside)) table.beside = beside;
     table.picked = asked.whole("opened", 0, 1e6);
+    table.step = asked.whole("step", 0, 1e4);
   },
 });
 

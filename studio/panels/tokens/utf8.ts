@@ -65,6 +65,12 @@ export function isSplit({ from, to, of }: Part): boolean {
   return to - from + 1 < of;
 }
 
+/** 東 2/3; a sign that is not seen by its number. */
+export function partText({ character, from, to, of }: Part): string {
+  const shown = /^\p{C}$/u.test(character) ? `U+${character.codePointAt(0)!.toString(16).toUpperCase()}` : character;
+  return `${shown} ${from === to ? from : `${from}–${to}`}/${of}`;
+}
+
 export function hex(byte: number): string {
   return byte.toString(16).padStart(2, "0").toUpperCase();
 }

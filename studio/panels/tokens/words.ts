@@ -4,6 +4,8 @@ export interface Word {
   readonly text: string;
   /** Tokens that hold some of it; undefined where the tokens do not spell the text byte by byte, or end before it. */
   readonly tokens: number | undefined;
+  /** The first of them. */
+  readonly first: number;
 }
 
 const encoder = new TextEncoder();
@@ -28,7 +30,7 @@ export function wordsOf(text: string, pieces: readonly Uint8Array[], most: numbe
       while (starts[last + 1] < to) last++;
       tokens = last - first + 1;
     }
-    words.push({ text: match[0], tokens });
+    words.push({ text: match[0], tokens, first });
   }
   return { words, count };
 }

@@ -79,7 +79,6 @@ export const t = translator({
     rankTitle: "Rank of {token}",
     rankStory: "How many tokens the model found likelier than {token} here: {n}. The favourite has rank 1.",
     blockRestStory: "The candidates that are too improbable here to be drawn as blocks of their own, beside the {k} that are, share this.",
-    furtherOn: "with the {n} tokens of the blocks before it behind the text",
     restStory: "The model gives a chance to every token. The {n} that are not among the {k} shown share this.",
     shownSum: "the shown ones together",
     surpriseTitle: "Surprise of {token}",
@@ -88,7 +87,6 @@ export const t = translator({
     jointTitle: "Probability of these tokens together",
     jointStory: "The probabilities of {n} tokens, each after what stands before it, multiplied. Long texts are all improbable.",
     andMore: "and {n} more",
-    multiply: "multiply the last {n}",
   },
   zh: {
     text: "文本；点选一个词元，看它是从怎样的分布中采样得到的",
@@ -168,7 +166,6 @@ export const t = translator({
     rankTitle: "{token} 的名次",
     rankStory: "模型在这里认为比 {token} 更可能的词元有 {n} 个。首选的名次是 1。",
     blockRestStory: "除了画出的 {k} 个之外，这里概率太小而不能单独成块的候选共享这些概率。",
-    furtherOn: "在文本之后还要加上前面各块的 {n} 个词元",
     restStory: "模型给每个词元都留了机会。未列入这 {k} 个的 {n} 个词元共享这些概率。",
     shownSum: "所列的合计",
     surpriseTitle: "{token} 的意外程度",
@@ -177,6 +174,5 @@ export const t = translator({
     jointTitle: "这些词元的联合概率",
     jointStory: "{n} 个词元各自在前文之后的概率相乘。长文本总是不太可能的。",
     andMore: "以及另外 {n} 个",
-    multiply: "将最后 {n} 个相乘",
   },
 });

@@ -1,5 +1,6 @@
 /** Where the numbers of the panel come from, for the why card. */
-import { generateCommand, modelFlags, predictCalls, scoreWords, sightFlags, textBefore } from "../../parts/same-number.ts";
+import { windowStart } from "../../engine/window.ts";
+import { generateCommand, modelFlags, nodeCommand, predictCalls, scoreWords, sightFlags, textBefore } from "../../parts/same-number.ts";
 import { samplerCall, samplingFlags } from "../../parts/sampling-code.ts";
 import { percent, shellWord, signed, visible, whole } from "../../state/format.ts";
 import { studio } from "../../state/studio.svelte.ts";
@@ -100,10 +101,7 @@ export function surpriseWhy(node: TreeNode, at: number): Why {
     story: t("surpriseStory", { token: visible(node.token.text), n: whole(Math.round(2 ** bits)) }),
     formula: String.raw`-\log_2 p`,
     operands: [{ symbol: "p", name: t("probability"), value: (node.probability ?? 0).toPrecision(6) }],
-    code: {
-      library: `${predictCalls(seenIds(at))}\n-next.logprob(${node.token.id}) / Math.LN2;`,
-      command: scoreWords(textBefore(at + 1), sightFlags(at)),
-    },
+    code: tokenCode(at, `-next.logprob(${node.token.id}) / Math.LN2`, ""),
   };
 }
 
@@ -119,15 +117,21 @@ export function rankWhy({ token, rank = 0, probability = 0 }: TreeNode, at: numb
       { symbol: "p", name: t("probability"), value: probability.toPrecision(6) },
       { symbol: "V", name: t("vocabulary"), value: whole(studio.model?.info.vocabularySize ?? 0) },
     ],
-    code: {
-      library: `${predictCalls(seenIds(at))}\nnext.rank(${token.id});`,
-      command: scoreWords(textBefore(at + 1), `${sightFlags(at)} --json`),
-    },
+    code: tokenCode(at, `next.rank(${token.id})`, " --json"),
   };
+}
+
+/** `value` of the token at place `at`. `vitrine score` prints it too, unless the token was chosen with a part of the text out of sight. */
+function tokenCode(at: number, value: string, flags: string): NonNullable<Why["code"]> {
+  const calls = predictCalls(seenIds(at));
+  const command = studio.path[at].forgotten > 0 ? nodeCommand("loadModel", [calls], value) : scoreWords(textBefore(at + 1), sightFlags(at) + flags);
+  return { library: `${calls}\n${value};`, command };
 }
 
 /** In the block view: the candidates that are too thin to be drawn, together. */
 export function blockRestWhy(ids: readonly number[], at: number, shown: number, { probability }: { readonly probability: number }, key: string): Why {
+  const before = [...studio.ids.slice(0, at), ...ids];
+  const calls = predictCalls(before.slice(windowStart(studio.givenBefore(at), before.length, studio.context)));
   return {
     key,
     title: t("restTitle"),
@@ -136,12 +140,7 @@ export function blockRestWhy(ids: readonly number[], at: number, shown: number, 
     story: t("blockRestStory", { k: shown }),
     formula: String.raw`1 - \sum_{i \in \text{shown}} p_i`,
     operands: [{ symbol: String.raw`\sum p_i`, name: t("shownSum"), value: percent(1 - probability) }],
-    code: {
-      library: `${predictCalls([...seenIds(at), ...ids])}\nnext.rest(${shown});`,
-      command:
-        generateCommand(at, `${sightFlags(at)} --json --show ${Math.max(1, shown)}`) +
-        (ids.length > 0 ? `\n# ${t("furtherOn", { n: ids.length })}` : ""),
-    },
+    code: { library: `${calls}\nnext.rest(${shown});`, command: nodeCommand("loadModel", [calls], `next.rest(${shown})`) },
   };
 }
 
@@ -207,7 +206,6 @@ export function jointWhy(end: TreeNode, count: number, key: string): Why {
   const own = all.slice(-count);
   const joint = own.reduce((product, { probability = 1 }) => product * probability, 1);
   const shown = own.slice(0, 8);
-  const text = all.map(({ token }) => (token.special ? "" : token.text)).join("");
   return {
     key,
     title: t("jointTitle"),
@@ -219,10 +217,10 @@ export function jointWhy(end: TreeNode, count: number, key: string): Why {
       ...shown.map(({ token, probability = 0 }, i) => ({ symbol: `p_{${i + 1}}`, name: visible(token.text), value: percent(probability) })),
       ...(count > shown.length ? [{ symbol: String.raw`\cdots`, name: t("andMore", { n: count - shown.length }), value: "" }] : []),
     ],
-    code: {
-      library: `let joint = 1;\nfor await (const step of model.score([${all.map(({ token }) => token.id).join(", ")}]))\n  if ("probability" in step && step.position >= ${all.length - count}) joint *= step.probability;`,
-      command: `${scoreWords(text)} --json   # ${t("multiply", { n: count })}`,
-    },
+    code: jointCode(
+      all.map(({ token }) => token.id),
+      own.map(({ forgotten }) => forgotten),
+    ),
   };
 }
 
@@ -242,9 +240,24 @@ export function blockWhy(
     story: t("jointStory", { n: tokens.length }),
     formula: String.raw`p_1 \cdot p_2 \cdots p_n`,
     operands: tokens.map(({ text, probability }, i) => ({ symbol: `p_{${i + 1}}`, name: visible(text), value: percent(probability) })),
-    code: {
-      library: `let joint = 1;\nfor await (const step of model.score([${[...seenIds(at), ...ids].join(", ")}]))\n  if ("probability" in step && step.position >= ${seenIds(at).length}) joint *= step.probability;`,
-      command: `${scoreWords(textBefore(at) + tokens.map(({ text }) => text).join(""))} --json   # ${t("multiply", { n: tokens.length })}`,
-    },
+    code: jointCode(
+      [...studio.ids.slice(0, at), ...ids],
+      ids.map((_, i) => windowStart(studio.givenBefore(at), at + i, studio.context)),
+    ),
   };
+}
+
+/** The last ids' probabilities multiplied. `starts`: for each of them where the text began that the model saw before it. */
+function jointCode(ids: readonly number[], starts: readonly number[]): NonNullable<Why["code"]> {
+  const first = ids.length - starts.length;
+  const calls = [`const model = await loadModel(${JSON.stringify(studio.model?.info.name ?? "")});`, "let joint = 1;"];
+  if (starts.every((start) => start === 0)) {
+    calls.push(`for await (const step of model.score([${ids.join(", ")}]))`);
+    calls.push(`  if ("probability" in step && step.position >= ${first}) joint *= step.probability;`);
+  } else {
+    calls.push(`const ids = [${ids.join(", ")}];`);
+    calls.push(`for (const [at, start] of ${JSON.stringify(starts.map((start, i) => [first + i, start]))})`);
+    calls.push("  joint *= (await model.predict(ids.slice(start, at))).probability(ids[at]);");
+  }
+  return { library: [...calls, "joint;"].join("\n"), command: nodeCommand("loadModel", calls, "joint") };
 }
