@@ -107,6 +107,20 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "tokens: a piece that grew half way",
+    hash: "#tokens?m=storyteller&p=The%20little%20king",
+    told: ["opened=1", "step=2"],
+    set: async (page) => {
+      await page.click('[data-testid="pieces"] [data-at="1"]');
+      await page.waitForSelector('[data-testid="merges"] li:nth-child(6)');
+      await page.fill('.merges input[type="range"]', "2");
+    },
+    shown: async (page) => {
+      await page.waitForFunction(() => document.querySelectorAll('[data-testid="merges"] li').length === 3);
+      return page.textContent(".merges");
+    },
+  },
+  {
     name: "tokens: words, beside another model",
     hash: `#tokens?${text}`,
     told: ["cut=words", "beside=embedded%3Astoryteller"],

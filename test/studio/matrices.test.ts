@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { openFile } from "../../src/host/node-files.ts";
 import { capture, loadModel } from "../../src/index.ts";
-import { command, data, missing, openStudio, root } from "./page.testing.ts";
+import { command, data, missing, openStudio, root, tapeOf } from "./page.testing.ts";
 import type { Studio } from "./page.testing.ts";
 
 if (missing) console.log(`studio tests skipped: ${missing}`);
@@ -104,5 +104,27 @@ describe.skipIf(missing !== "")("the matrices", { timeout: 120_000 }, () => {
     await page.selectOption('[data-testid="matrix-category"]', "Up-projection");
     await page.waitForFunction(() => document.querySelector('[data-testid="reader"]')?.textContent?.includes("mlp.hook_pre"));
     await reads(200, last("blocks.1.mlp.hook_pre")[200]);
+  });
+
+  test("multiplies with what the model saw, behind a branch of the prompt, too", async () => {
+    const other = await studio.visit("#write?m=letters&p=Once%20upon%20a%20time%20there%20was%20a%20king.&c=16&d=code", { reducedMotion: "reduce" });
+    await other.locator('[data-testid="tape-token"]').nth(28).click();
+    await other.waitForSelector('[data-testid="candidates"][data-at="28"]');
+    await other.locator('[data-testid="bar-row"][data-chosen="false"] .pick').first().click();
+    await tapeOf(other, 29);
+    for (let count = 30; count <= 32; count++) {
+      await other.evaluate(() => (document.activeElement as HTMLElement).blur());
+      await other.keyboard.press("ArrowRight");
+      await tapeOf(other, count);
+    }
+    await other.click("#tab-matrices");
+    await other.click('[data-testid="open-Unembedding"]');
+    await other.click('[data-testid="matrix-multiply"]');
+    await other.waitForSelector('[data-testid="reader"]:not(.stale)');
+    const seen = await other.$$eval('[data-testid="tape-token"]:not(.gone)', (all) => all.map((one) => Number((one as HTMLElement).dataset.id)));
+    await other.click('[data-testid="reader-captured"] .num');
+    expect(await other.locator("section.card pre").first().textContent()).toContain(`capture(model, ${JSON.stringify(seen)},`);
+    expect(Math.abs(Number((await data(other, "reader-difference"))[0].value))).toBeLessThan(1e-4);
+    await other.context().close();
   });
 });

@@ -155,8 +155,10 @@ describe.skipIf(missing !== "")("the same number", { timeout: 120_000 }, () => {
     await page.context().close();
   });
 
-  test("of a text: counts, an id, single bytes", async () => {
-    const page = await studio.visit(`#tokens?m=storyteller&p=${encodeURIComponent("a 👋")}&d=code&v.beside=characters`, { reducedMotion: "reduce" });
+  test("of a text: counts, single bytes, the rules of merges", async () => {
+    const page = await studio.visit(`#tokens?m=storyteller&p=${encodeURIComponent("the 👋")}&d=code&v.beside=characters`, {
+      reducedMotion: "reduce",
+    });
     await page.waitForSelector('[data-testid="count-beside"]');
     const counts = page.locator(".counts .num, .sides .num");
     for (let i = 0; i < (await counts.count()); i++) {
@@ -165,6 +167,13 @@ describe.skipIf(missing !== "")("the same number", { timeout: 120_000 }, () => {
       expect(printed, title).toContain(plain(value).toFixed(4));
     }
     const pieces = page.locator('[data-testid="pieces"] [data-testid="piece"]');
+    await pieces.first().click();
+    const rules = page.locator('[data-testid="merges"] .num');
+    await rules.first().waitFor();
+    for (let i = 0; i < (await rules.count()); i++) {
+      const { value, command } = await answer(page, rules.nth(i));
+      expect(await run(command)).toContain(`rule ${plain(value)}:`);
+    }
     for (let at = 0; at < (await pieces.count()); at++) {
       await pieces.nth(at).click();
       const bytes = page.locator('[data-testid="bytes"] .num');
