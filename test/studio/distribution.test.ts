@@ -95,6 +95,31 @@ describe.skipIf(missing !== "")("the distribution", { timeout: 120_000 }, () => 
     await sumsToOne(page);
   });
 
+  test("lays out only what moves when a slider does", async () => {
+    const tracing = await page.context().newCDPSession(page);
+    const layouts: boolean[] = [];
+    tracing.on("Tracing.dataCollected", ({ value }) => {
+      for (const { name, args } of value as unknown as readonly { name: string; args?: { beginData?: { partialLayout: boolean } } }[])
+        if (name === "Layout" && args?.beginData) layouts.push(args.beginData.partialLayout);
+    });
+    await tracing.send("Tracing.start", { transferMode: "ReportEvents", traceConfig: { includedCategories: ["devtools.timeline"] } });
+    for (const slider of ["#temperature", '[data-testid="slider-temperature"]'])
+      await page.evaluate(async (selector) => {
+        const input = document.querySelector<HTMLInputElement>(selector)!;
+        for (let i = 1; i <= 6; i++) {
+          input.value = String(1 + i * 0.35);
+          input.dispatchEvent(new Event("input", { bubbles: true }));
+          await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        }
+      }, slider);
+    const ended = new Promise((done) => tracing.once("Tracing.tracingComplete", done));
+    await tracing.send("Tracing.end");
+    await ended;
+    await tracing.detach();
+    expect(layouts.length).toBeGreaterThanOrEqual(12);
+    expect(layouts).not.toContain(false);
+  });
+
   test("finds the least likely token of the whole vocabulary with its exact probability", async () => {
     await page.getByTestId("slider-temperature").fill("1");
     const least = all.top.at(-1)!;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { rowBeside } from "./rows.ts";
+import { grown, rowBeside } from "./rows.ts";
 
 describe("up and down in the flow", () => {
   test.each([
@@ -13,4 +13,11 @@ describe("up and down in the flow", () => {
     ["mlp.2.7", 1, undefined],
     ["final.7", 1, undefined],
   ] as const)("from %s by %i", (row, step, to) => expect(rowBeside(row, step, 3)?.row).toBe(to));
+});
+
+test("layers come a few at a time, the middle of the screen first, and go at once", () => {
+  expect(grown([], [3, 4, 5, 6, 7], 2)).toEqual([5, 4]);
+  expect(grown([5, 4], [3, 4, 5, 6, 7], 2)).toEqual([5, 4, 6, 3]);
+  expect(grown([5, 4, 6, 3, 7], [30, 31], 2)).toEqual([30, 31]);
+  expect(grown([5], [], 2)).toEqual([]);
 });

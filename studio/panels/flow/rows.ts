@@ -18,3 +18,10 @@ export function rowBeside(row: string, step: 1 | -1, layers: number): RowPlace |
   const [layer, part] = [Math.floor(to / 2), to % 2 === 0 ? "attention" : "mlp"] as const;
   return { row: `${part}.${layer}.${position}`, layer, part };
 }
+
+/** One step from the layers that are `drawn` towards the `wanted` ones: what is not wanted goes, at most `most` come, those in the middle first. */
+export function grown(drawn: readonly number[], wanted: readonly number[], most: number): number[] {
+  const middle = (Math.min(...wanted) + Math.max(...wanted)) / 2;
+  const missing = wanted.filter((layer) => !drawn.includes(layer)).toSorted((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
+  return [...drawn.filter((layer) => wanted.includes(layer)), ...missing.slice(0, most)];
+}

@@ -2,8 +2,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Lens } from "../../engine/protocol.ts";
-import { ColumnCache, columnsOf, sharedLength, stageAt, stageCount, stageIndex, tapOf, visibleRange } from "./columns.ts";
-import type { Column } from "./columns.ts";
+import { ColumnCache, columnsOf, sharedLength, stageAt, stageCount, stageIndex, tapOf, visibleRange, nextPatch } from "./columns.ts";
+import type { Column, Patch } from "./columns.ts";
 
 /** A lens whose numbers tell where they belong: stage, position and candidate can be read off them. */
 function telling(layers: number, positions: readonly number[], targets: readonly number[], top: number): Lens {
@@ -152,6 +152,24 @@ test("sharedLength and visibleRange", () => {
         if (shows) expect(n >= first && n < end).toBe(true);
       }
       expect(end - first).toBeLessThanOrEqual(Math.ceil(room / size) + 1 + 2 * more);
+    }),
+  );
+});
+
+test("cells of the grid come a step at a time, and all of them in the end", () => {
+  const span = fc.tuple(fc.nat(60), fc.integer({ min: 1, max: 24 })).map(([from, count]) => Array.from({ length: count }, (_, i) => from + i));
+  const patch = fc.record({ columns: span, rows: span });
+  fc.assert(
+    fc.property(patch, patch, fc.nat(60), fc.integer({ min: 1, max: 100 }), (first, wanted, near, cells) => {
+      let now: Patch = first;
+      for (let steps = 0; steps < 60 && !(now.columns.length === wanted.columns.length && now.rows.length === wanted.rows.length); steps++) {
+        const next = nextPatch(now, wanted, near, cells);
+        const had = (row: number, column: number): boolean => now.rows.includes(row) && now.columns.includes(column);
+        const made = next.rows.flatMap((row) => next.columns.filter((column) => !had(row, column))).length;
+        expect(made).toBeLessThanOrEqual(Math.max(cells, next.rows.length, next.columns.length));
+        now = next;
+      }
+      expect(now).toEqual(wanted);
     }),
   );
 });

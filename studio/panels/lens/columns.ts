@@ -143,6 +143,32 @@ export class ColumnCache {
   }
 }
 
+/** Cells of a grid that are in the page: these columns in these rows. */
+export interface Patch {
+  readonly columns: readonly number[];
+  readonly rows: readonly number[];
+}
+
+/**
+ * One step from the cells that are in the page towards the `wanted` ones, with about `cells` new ones at most (a row or a column at least):
+ * what is not wanted goes at once, and columns come in the order of their distance from `near`.
+ */
+export function nextPatch(now: Patch, wanted: Patch, near: number, cells: number): Patch {
+  let rows = wanted.rows.filter((row) => now.rows.includes(row));
+  let columns = rows.length === 0 ? [] : wanted.columns.filter((column) => now.columns.includes(column));
+  let left = cells;
+  if (columns.length === 0) rows = [...wanted.rows];
+  else {
+    const more = wanted.rows.filter((row) => !rows.includes(row)).slice(0, Math.max(1, Math.floor(cells / columns.length)));
+    left -= more.length * columns.length;
+    rows = wanted.rows.filter((row) => rows.includes(row) || more.includes(row));
+  }
+  const missing = wanted.columns.filter((column) => !columns.includes(column)).toSorted((a, b) => Math.abs(a - near) - Math.abs(b - near));
+  const fit = Math.max(left === cells ? 1 : 0, Math.floor(left / Math.max(1, rows.length)));
+  columns = [...columns, ...missing.slice(0, fit)].toSorted((a, b) => a - b);
+  return { columns, rows };
+}
+
 /** Which of `count` things of `size` pixels show in a window of `room` pixels scrolled by `scroll`: [first, last), with `more` on either side. */
 export function visibleRange(scroll: number, room: number, size: number, count: number, more = 0): [first: number, end: number] {
   const first = Math.min(count, Math.max(0, Math.floor(scroll / size) - more));
