@@ -4,12 +4,15 @@ import { defineConfig } from "vite";
 
 const isolated = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
+/** How long plugins took is no news to who only wants to see the studio. */
+const quiet = { checks: { bundlerTimings: false } };
+
 export default defineConfig({
   root: import.meta.dirname,
   base: "./",
   publicDir: false,
   plugins: [svelte()],
-  worker: { format: "es" },
+  worker: { format: "es", rolldownOptions: quiet },
   build: {
     outDir: "../dist/studio",
     emptyOutDir: false,
@@ -17,6 +20,7 @@ export default defineConfig({
     cssCodeSplit: false,
     chunkSizeWarningLimit: 1500,
     reportCompressedSize: false,
+    rolldownOptions: quiet,
   },
   server: { headers: isolated },
   preview: { headers: isolated },

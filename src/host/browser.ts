@@ -23,7 +23,7 @@ export type ModelFiles = string | URL | Iterable<File> | ReadonlyMap<string, Blo
 
 /** Throws VitrineError for a device or a number of threads that cannot be, and says which can. */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
-  const { device = "auto", threads, kernels = new URL("../kernels/", import.meta.url) } = options;
+  const { device = "auto", threads, kernels = new URL(/* @vite-ignore */ "../kernels/", import.meta.url) } = options;
   return openDeviceOn(browserCpuHost({ kernels }), { device: device === "auto" ? undefined : device, threads });
 }
 
