@@ -99,7 +99,7 @@ describe.skipIf(missing !== "")("the distribution", { timeout: 120_000 }, () => 
     const tracing = await page.context().newCDPSession(page);
     const layouts: boolean[] = [];
     tracing.on("Tracing.dataCollected", ({ value }) => {
-      for (const { name, args } of value as { name: string; args?: { beginData?: { partialLayout: boolean } } }[])
+      for (const { name, args } of value as unknown as { name: string; args?: { beginData?: { partialLayout: boolean } } }[])
         if (name === "Layout" && args?.beginData) layouts.push(args.beginData.partialLayout);
     });
     await tracing.send("Tracing.start", { transferMode: "ReportEvents", traceConfig: { includedCategories: ["devtools.timeline"] } });
