@@ -63,6 +63,10 @@ describe.skipIf(missing !== "")("the context", { timeout: 120_000 }, () => {
       expect(Number((await data(page, "divergence"))[0].bits)).toBeCloseTo(bits, 3);
     }
     expect(await page.getAttribute('[data-testid="tape-token"].gone', "aria-label")).toContain("no longer seen");
+    await page.waitForFunction(() => {
+      const [strip, next] = [".strip", ".tape .next"].map((each) => document.querySelector(each)!.getBoundingClientRect());
+      return next.right <= strip.right; // though words beside the strip have made it narrower
+    });
   });
 
   test("draws the favourite's probability for every size of the memory", async () => {
