@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { root, setUp } from "./setup.mjs";
 
 const args = process.argv.slice(2);
-setUp(args[0] === "studio" ? ["command", "studio"] : ["command"]); // a first word should not wait for a web app
+const opensStudio = args[0] === "studio" && !args.includes("--help") && !args.includes("-h");
+setUp(opensStudio ? ["command", "studio"] : ["command"]); // a first word should not wait for a web app
 const child = spawn(process.execPath, [join(root, "bin/vitrine.js"), ...args], {
   stdio: "inherit",
   cwd: process.env.INIT_CWD ?? process.cwd(), // paths mean what they meant where the user typed them
