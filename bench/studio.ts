@@ -177,7 +177,7 @@ async function writing(page: Page): Promise<Row[]> {
     await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
     for (const key of pressed) await page.keyboard.press(key);
   };
-  const playing = (): Promise<boolean> => page.evaluate(() => document.querySelector(".tape .play")!.textContent !== "▶");
+  const playing = (): Promise<boolean> => page.evaluate(() => document.querySelector<HTMLElement>(".tape .play")!.dataset.playing === "true");
   const until = async (wanted: number): Promise<void> => {
     let [panel, turned, stood] = [0, await count(), -1];
     for (let have = turned; have < wanted; have = await count()) {
