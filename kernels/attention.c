@@ -78,9 +78,9 @@ INLINE void mix(float *out, float keep, const float *p, const float *values, i32
   }
 }
 
-/* Keys of a block: many for one query, whose places are then worth running along; for several few enough to stay in a cache. */
+/* Keys of a block: many for one query, whose places are then worth running along; for several, so few numbers that they stay in a cache. */
 #define ROW_KEYS 1024
-#define SHARED_ROW_KEYS 128
+#define SHARED_ROW_NUMBERS 8192
 
 /* T * H / KV small. Parts are (sequence, key head) pairs. */
 KERNEL(attention_row) {
@@ -88,7 +88,7 @@ KERNEL(attention_row) {
   i32 D = a->D, queries = a->T * (a->H / a->KV), heads = a->B * a->KV, end = part(heads, chunk + 1, chunks);
   float p[ROW_KEYS] __attribute__((aligned(64)));
   float most[queries], total[queries];
-  i32 span = queries == 1 ? ROW_KEYS : SHARED_ROW_KEYS;
+  i32 span = queries == 1 ? ROW_KEYS : min_i(ROW_KEYS, max_i(16, SHARED_ROW_NUMBERS / D));
 
   for (i32 index = part(heads, chunk, chunks); index < end; index++) {
     head h = head_of(a, index);

@@ -235,6 +235,12 @@ INLINE void quantise_tiles(const quantise_args *a, i32 chunk, i32 chunks, i32 mo
   for (i32 t = part(tiles, chunk, chunks); t < end; t++) {
     i32 row = block_tile_start(a->rows, most, t), rows = block_tile_start(a->rows, most, t + 1) - row;
     i32 *to = I32(a->out) + (size)row * blocks * TILE_WORDS(words);
+    if (rows == 1) { /* its words lie side by side, which is worth knowing beforehand */
+      const float *x = F32(a->x) + (size)row * a->depth;
+      for (i32 b = 0; b < blocks; b++)
+        quantise_block(to + (size)b * TILE_WORDS(words), 1, x + b * BLOCK, min_i(BLOCK, a->depth - b * BLOCK), words, greatest, zero);
+      continue;
+    }
     for (i32 r = 0; r < rows; r++) {
       const float *x = F32(a->x) + (size)(row + r) * a->depth;
       for (i32 b = 0; b < blocks; b++)
