@@ -9,16 +9,16 @@
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { root, run } from "./setup.mjs";
+import { allParts, root, run } from "./setup.mjs";
 import { buildKernels } from "./build-kernels.mjs";
 import { buildNative, ownSets } from "./build-native.mjs";
 import { buildStudio } from "./build-studio.mjs";
 
 const builds = { command: buildCommand, library: buildLibrary, studio: buildStudio };
-const parts = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(builds);
+const parts = process.argv.length > 2 ? process.argv.slice(2) : allParts;
 for (const part of parts) {
-  if (part in builds) continue;
-  process.stderr.write(`build: no part ${part}; there is ${Object.keys(builds).join(", ")}\n`);
+  if (allParts.includes(part)) continue;
+  process.stderr.write(`build: no part ${part}; there is ${allParts.join(", ")}\n`);
   process.exit(2);
 }
 const own = !parts.includes("library"); // what is made to be taken elsewhere holds all

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** What tools/build.mjs can make. */
-const allParts = ["command", "library", "studio"];
+export const allParts = ["command", "library", "studio"];
 
 /** Installs, and builds what of `parts` is missing or out of date. Talks on stderr only: stdout belongs to the command. */
 export function setUp(parts = allParts) {

@@ -6,6 +6,7 @@ import { EngineClient, EngineError, isGivenUp } from "../engine/engine-client.ts
 import type { ModelSource, OpenedModel, Outlook, StepFacts } from "../engine/protocol.ts";
 import { windowStart } from "../engine/window.ts";
 import { Outlooks } from "./outlooks.ts";
+import { piecesOf } from "./pieces.ts";
 import { regrow } from "./regrow.ts";
 import type { SavedTree } from "./tree-text.ts";
 import { pathTo, runAfter, tipOf, treeNode, walkTo } from "./tree.ts";
@@ -80,6 +81,8 @@ class Studio {
 
   readonly path: readonly TreeNode[] = $derived.by(() => (this.changes, pathTo(this.tip)));
   readonly ids: readonly number[] = $derived(this.path.map(({ token }) => token.id));
+  /** What stands on the tape: characters that several tokens share are whole in the first of them. */
+  readonly texts: readonly string[] = $derived(piecesOf(this.path.map(({ token }) => token)).map(({ text }) => text));
   /** Tokens of the prompt at the beginning of the tape: all of them, unless a branch left it before its end. */
   readonly promptLength: number = $derived(this.path.filter(({ origin }) => origin === "prompt").length);
   /** Positions the model may look back at. */

@@ -303,6 +303,9 @@ describe("params", () => {
       (await vitrine(["params", "gpt2", "--layers", "1", "--heads", "1", "--width", "2", "--vocabulary", "3", "--context", "4", "--json"])).stdout,
     )[0];
     expect(other.weights).toBe(2 * (2 * 3) + 4 * 2 * 2 + 2 * 2 * 8);
+    expect(linesOf((await vitrine(["params", "gpt3", "--neurons", "1000", "--json"])).stdout)[0].weights).toBe(
+      175_181_291_520 - 2 * 96 * 12_288 * (4 * 12_288 - 1000),
+    );
   });
 });
 

@@ -196,7 +196,7 @@ const cases: readonly Case[] = [
   {
     name: "matrices: GPT-3 bent, by the exact rule",
     hash: `#matrices?${text}`,
-    told: ["source=gpt3", "rule=exact", "bent=12288_96_12_50257_2048"],
+    told: ["source=gpt3", "rule=exact", "bent=12288_96_49152_12_50257_2048"],
     set: async (page) => {
       await page.selectOption('[data-testid="tally-source"]', "gpt3");
       await press(page, "tally-rule-exact");

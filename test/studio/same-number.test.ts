@@ -57,6 +57,9 @@ describe.skipIf(missing !== "")("the same number", { timeout: 120_000 }, () => {
     await page.fill('[data-testid="dimension-layers"]', "12");
     await page.press('[data-testid="dimension-layers"]', "Enter");
     await tell("Output");
+    await page.fill('[data-testid="dimension-mlpWidth"]', "50000");
+    await page.press('[data-testid="dimension-mlpWidth"]', "Enter");
+    await tell("Down-projection");
     await page.context().close();
   });
 

@@ -23,6 +23,7 @@ interface ParamsFlags {
   readonly layers?: number;
   readonly heads?: number;
   readonly width?: number;
+  readonly neurons?: number;
   readonly vocabulary?: number;
   readonly context?: number;
   readonly json?: boolean;
@@ -55,6 +56,7 @@ export function paramsCommand(run: Run): Command {
     .addOption(dimension("--layers", "with a preset: other dimensions"))
     .addOption(dimension("--heads", "attention heads of each layer"))
     .addOption(dimension("--width", "numbers in a token's vector (d_embed)"))
+    .addOption(dimension("--neurons", "neurons of each MLP (default: 4 times the width)"))
     .addOption(dimension("--vocabulary", "tokens in the vocabulary"))
     .addOption(dimension("--context", "positions in the context"))
     .option("--json", "one JSON object (docs/json.md)")
@@ -75,8 +77,8 @@ async function params(session: Session, named: string | undefined, flags: Params
   return 0;
 }
 
-function changesOf({ layers, heads, width, vocabulary, context }: ParamsFlags): Partial<Dimensions> {
-  const changes = { layers, heads, width, vocabularySize: vocabulary, contextLength: context };
+function changesOf({ layers, heads, width, neurons, vocabulary, context }: ParamsFlags): Partial<Dimensions> {
+  const changes = { layers, heads, width, mlpWidth: neurons, vocabularySize: vocabulary, contextLength: context };
   return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
 }
 

@@ -75,11 +75,11 @@ export interface Window {
 }
 
 export function windowNow(): Window {
-  const { path, ids, forgotten, prompt, promptTip, tip } = studio;
+  const { texts, ids, forgotten, prompt, promptTip, tip } = studio;
   return {
     start: forgotten,
     ids: ids.slice(forgotten),
-    texts: path.slice(forgotten).map(({ token }) => token.text),
+    texts: texts.slice(forgotten),
     text: forgotten === 0 && tip === promptTip && prompt !== "" ? prompt : undefined,
   };
 }

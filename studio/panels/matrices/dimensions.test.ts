@@ -3,7 +3,21 @@ import { describe, expect, test } from "vitest";
 import { presetConfig, presetNames, tally } from "../../../src/exports.ts";
 import { files } from "../../../src/inspection/models.testing.ts";
 import { readConfig } from "../../../src/model/config-file.ts";
-import { bend, dimensionsOf, factors, fits, fromSlider, knobsOf, limits, matrixFactors, nearestThatFit, reach, tex, toSlider } from "./dimensions.ts";
+import {
+  bend,
+  changed,
+  dimensionsOf,
+  factors,
+  fits,
+  fromSlider,
+  knobsOf,
+  limits,
+  matrixFactors,
+  nearestThatFit,
+  reach,
+  tex,
+  toSlider,
+} from "./dimensions.ts";
 
 const head = fc.integer({ min: 1, max: 96 });
 
@@ -24,8 +38,9 @@ describe("dimensions", () => {
         head,
         fc.integer({ min: 1, max: 60 }),
         fc.integer({ min: 1, max: 9999 }),
-        (name, heads, size, layers, vocabularySize) => {
-          const dimensions = { width: heads * size, heads, layers, vocabularySize, contextLength: 77 };
+        fc.integer({ min: 1, max: 9999 }),
+        (name, heads, size, layers, vocabularySize, mlpWidth) => {
+          const dimensions = { width: heads * size, heads, mlpWidth, layers, vocabularySize, contextLength: 77 };
           const bent = bend(presetConfig(name), dimensions);
           const fresh = presetConfig(name, dimensions);
           for (const rule of ["video", "exact"] as const) expect(tally(bent, rule, name)).toEqual(tally(fresh, rule, name));
@@ -37,6 +52,14 @@ describe("dimensions", () => {
   test.each(files)("%s bent to its own dimensions is itself", (_, file) => {
     const config = readConfig(file);
     expect(bend(config, dimensionsOf(config))).toEqual(config);
+  });
+
+  test("neurons go with the width until they were set apart", () => {
+    const base = presetConfig("gpt2");
+    const wide = changed(base, dimensionsOf(base), "width", 1536);
+    expect(wide.mlpWidth).toBe(6144);
+    const apart = changed(base, wide, "mlpWidth", 5000);
+    expect(changed(base, apart, "width", 768)).toEqual({ ...dimensionsOf(base), mlpWidth: 5000 });
   });
 
   test("nearest that fit: they do, and nothing nearer does", () => {

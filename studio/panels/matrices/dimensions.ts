@@ -4,6 +4,8 @@ import type { ModelConfig } from "../../engine/protocol.ts";
 export interface Dimensions {
   readonly width: number;
   readonly heads: number;
+  /** Neurons of each MLP. */
+  readonly mlpWidth: number;
   readonly layers: number;
   readonly vocabularySize: number;
   readonly contextLength: number;
@@ -15,6 +17,7 @@ export type Dimension = keyof Dimensions;
 export const limits: Readonly<Record<Dimension, readonly [least: number, most: number]>> = {
   width: [1, 65_536],
   heads: [1, 1024],
+  mlpWidth: [1, 262_144],
   layers: [1, 1024],
   vocabularySize: [1, 1_000_000],
   contextLength: [1, 1_000_000],
@@ -24,15 +27,27 @@ export const limits: Readonly<Record<Dimension, readonly [least: number, most: n
 export const reach: Readonly<Record<Dimension, readonly [least: number, most: number]>> = {
   width: [32, 16_384],
   heads: [1, 128],
+  mlpWidth: [32, 65_536],
   layers: [1, 128],
   vocabularySize: [64, 262_144],
   contextLength: [16, 131_072],
 };
 
-export const dimensionNames: readonly Dimension[] = ["width", "heads", "layers", "vocabularySize", "contextLength"];
+export const dimensionNames: readonly Dimension[] = ["width", "heads", "mlpWidth", "layers", "vocabularySize", "contextLength"];
 
-export function dimensionsOf({ width, heads, layers, vocabularySize, contextLength }: ModelConfig): Dimensions {
-  return { width, heads, layers, vocabularySize, contextLength };
+export function dimensionsOf({ width, heads, mlpWidth, layers, vocabularySize, contextLength }: ModelConfig): Dimensions {
+  return { width, heads, mlpWidth, layers, vocabularySize, contextLength };
+}
+
+/** How many neurons the model would have at this width: in the proportion it came with. */
+export function neuronsAt(width: number, base: ModelConfig): number {
+  return Math.max(1, Math.round((base.mlpWidth * width) / base.width));
+}
+
+/** One dimension changed. Neurons go with the width until they were set apart from it. */
+export function changed(base: ModelConfig, now: Dimensions, dimension: Dimension, value: number): Dimensions {
+  const next = { ...now, [dimension]: value };
+  return dimension === "width" && now.mlpWidth === neuronsAt(now.width, base) ? { ...next, mlpWidth: neuronsAt(value, base) } : next;
 }
 
 /** Query heads that share a key. */
@@ -66,7 +81,7 @@ export function nearestThatFit(
   };
 }
 
-/** The same model with other dimensions: the MLP grows with the width, and as many heads share a key as before. */
+/** The same model with other dimensions: as many heads share a key as before. */
 export function bend(base: ModelConfig, dimensions: Dimensions): ModelConfig {
   const { width, heads } = dimensions;
   const ownHead = base.headDimension * base.heads !== base.width;
@@ -75,7 +90,6 @@ export function bend(base: ModelConfig, dimensions: Dimensions): ModelConfig {
     ...dimensions,
     kvHeads: heads / sharing(base),
     headDimension: ownHead ? base.headDimension : width / heads,
-    mlpWidth: Math.round((base.mlpWidth * width) / base.width),
   };
 }
 
@@ -113,7 +127,7 @@ export function knobsOf(symbol: string): readonly Dimension[] {
     n_kv_heads: ["heads"],
     d_query: ["width", "heads"],
     d_value: ["width", "heads"],
-    n_neurons: ["width"],
+    n_neurons: ["mlpWidth"],
     n_context: ["contextLength"],
   };
   return knobs[symbol] ?? [];

@@ -3,8 +3,8 @@ import { nodeCommand } from "../../parts/same-number.ts";
 import type { ModelConfig, Tally } from "../../engine/protocol.ts";
 import { percent, shellWord, whole } from "../../state/format.ts";
 import type { Why } from "../../state/why.ts";
-import { bend, dimensionNames, dimensionsOf, factors, matrixFactors, tex } from "./dimensions.ts";
-import type { Dimensions, Factor } from "./dimensions.ts";
+import { bend, dimensionNames, dimensionsOf, factors, matrixFactors, neuronsAt, tex } from "./dimensions.ts";
+import type { Dimension, Dimensions, Factor } from "./dimensions.ts";
 import { t } from "./messages.ts";
 
 export type TallyRow = Tally["rows"][number];
@@ -29,10 +29,17 @@ interface Calls {
   readonly tally: string;
 }
 
-function callsOf({ source, name, base, bent, tally: { rule } }: Counted): Calls {
-  const own = dimensionsOf(base);
+/** What has to be said to bend a preset, whose neurons go with the width by themselves. */
+function bentDimensions({ base, bent }: Counted): readonly Dimension[] {
+  if (!bent) return [];
+  const own = { ...dimensionsOf(base), mlpWidth: neuronsAt(bent.width, base) };
+  return dimensionNames.filter((dimension) => bent[dimension] !== own[dimension]);
+}
+
+function callsOf(counted: Counted): Calls {
+  const { source, name, base, bent, tally: { rule } } = counted; // prettier-ignore
   if (source !== "model") {
-    const changed = dimensionNames.filter((dimension) => bent && bent[dimension] !== own[dimension]);
+    const changed = bentDimensions(counted);
     const other = changed.length > 0 ? `, { ${changed.map((dimension) => `${dimension}: ${bent![dimension]}`).join(", ")} }` : "";
     return { names: "presetConfig, tally", calls: [], tally: `tally(presetConfig("${source}"${other}), "${rule}")` };
   }
@@ -45,13 +52,22 @@ function callsOf({ source, name, base, bent, tally: { rule } }: Counted): Calls 
 }
 
 /** `vitrine params` counts models and bent presets; undefined where a model was bent. */
-function paramsCommand({ source, name, base, bent, tally: { rule } }: Counted): string | undefined {
+function paramsCommand(counted: Counted): string | undefined {
+  const { source, name, bent, tally: { rule } } = counted; // prettier-ignore
   if (source === "model") return bent ? undefined : `vitrine params ${shellWord(name)} --rule ${rule}`;
-  const own = dimensionsOf(base);
-  const flags = { width: "--width", heads: "--heads", layers: "--layers", vocabularySize: "--vocabulary", contextLength: "--context" };
-  const changed = dimensionNames.filter((dimension) => bent && bent[dimension] !== own[dimension]);
-  return [`vitrine params ${source}`, ...changed.map((dimension) => `${flags[dimension]} ${bent![dimension]}`), `--rule ${rule}`].join(" ");
+  const changes = bentDimensions(counted).map((dimension) => `${flags[dimension]} ${bent![dimension]}`);
+  return [`vitrine params ${source}`, ...changes, `--rule ${rule}`].join(" ");
 }
+
+/** Of `vitrine params`. */
+const flags: Readonly<Record<Dimension, string>> = {
+  width: "--width",
+  heads: "--heads",
+  mlpWidth: "--neurons",
+  layers: "--layers",
+  vocabularySize: "--vocabulary",
+  contextLength: "--context",
+};
 
 /** `value` of the tally, which stands for it by its own names: rows, weights, matrices. `printed` where the command's table has it. */
 function code(counted: Counted, value: string, printed = true): NonNullable<Why["code"]> {
@@ -63,36 +79,29 @@ function code(counted: Counted, value: string, printed = true): NonNullable<Why[
 const rowOf = (category: string, then: string): string => `rows.find(({ category }) => category === "${category}").${then}`;
 const sumOf = ({ formula, numbers }: TallyRow): readonly (readonly Factor[])[] => factors(formula, numbers);
 
-export function totalWhy(counted: Counted): Why {
-  const { rows, weights } = counted.tally;
+/** What the rows have together, of weights or of matrices. */
+function sumWhy(counted: Counted, of: "weights" | "matrices", symbol: string, words: Pick<Why, "key" | "title" | "story">): Why {
+  const { tally, shownName } = counted;
   return {
-    key: "tally-total",
-    title: `${counted.shownName}: ${t("total")}`,
-    value: whole(weights),
+    key: words.key,
+    title: `${shownName}: ${words.title}`,
+    value: whole(tally[of]),
     provenance: "derived",
-    story: t("totalStory"),
-    formula: "\\sum_\\text{rows} N",
-    operands: rows
-      .filter((row) => row.weights > 0)
-      .map((row) => ({ symbol: `N_\\text{${row.category}}`, name: t(row.category), value: whole(row.weights) })),
-    code: code(counted, "weights"),
+    story: words.story,
+    formula: `\\sum_\\text{rows} ${symbol}`,
+    operands: tally.rows
+      .filter((row) => row[of] > 0)
+      .map((row) => ({ symbol: `${symbol}_\\text{${row.category}}`, name: t(row.category), value: whole(row[of]) })),
+    code: code(counted, of),
   };
 }
 
+export function totalWhy(counted: Counted): Why {
+  return sumWhy(counted, "weights", "N", { key: "tally-total", title: t("total"), story: t("totalStory") });
+}
+
 export function totalMatricesWhy(counted: Counted): Why {
-  const { rows, matrices } = counted.tally;
-  return {
-    key: "tally-matrices",
-    title: `${counted.shownName}: ${t("matricesTitle")}`,
-    value: whole(matrices),
-    provenance: "derived",
-    story: t("whyMatrices"),
-    formula: "\\sum_\\text{rows} M",
-    operands: rows
-      .filter((row) => row.matrices > 0)
-      .map((row) => ({ symbol: `M_\\text{${row.category}}`, name: t(row.category), value: whole(row.matrices) })),
-    code: code(counted, "matrices"),
-  };
+  return sumWhy(counted, "matrices", "M", { key: "tally-matrices", title: t("matricesTitle"), story: t("whyMatrices") });
 }
 
 export function rowWhy(counted: Counted, row: TallyRow): Why {

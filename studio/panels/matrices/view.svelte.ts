@@ -7,7 +7,7 @@ import type { ModelConfig, Tally } from "../../engine/protocol.ts";
 import type { Asked } from "../../state/asked.ts";
 import { studio } from "../../state/studio.svelte.ts";
 import { views } from "../../state/views.svelte.ts";
-import { bend, dimensionNames, dimensionsOf, fits, limits } from "./dimensions.ts";
+import { bend, changed, dimensionNames, dimensionsOf, fits, limits } from "./dimensions.ts";
 import type { Dimension, Dimensions } from "./dimensions.ts";
 import type { Category } from "./places.ts";
 import type { Corner, Place } from "./sight.ts";
@@ -75,7 +75,7 @@ class MatricesView {
   set(dimension: Dimension, value: number): void {
     if (!this.base || !this.dimensions) return;
     const own = dimensionsOf(this.base);
-    const bent = { ...this.dimensions, [dimension]: value };
+    const bent = changed(this.base, this.dimensions, dimension, value);
     this.bent = (Object.keys(own) as Dimension[]).every((name) => own[name] === bent[name]) ? undefined : bent;
   }
 }
@@ -123,7 +123,7 @@ function pair(numbers: readonly number[] | undefined): readonly [number, number]
 function bentTo(asked: Asked, base: ModelConfig | undefined): Dimensions | undefined {
   const numbers = asked.wholes("bent", 1, 1e6, dimensionNames.length);
   if (!base || numbers?.length !== dimensionNames.length) return undefined;
-  const [width, heads, layers, vocabularySize, contextLength] = numbers;
-  const bent = { width, heads, layers, vocabularySize, contextLength };
+  const [width, heads, mlpWidth, layers, vocabularySize, contextLength] = numbers;
+  const bent = { width, heads, mlpWidth, layers, vocabularySize, contextLength };
   return dimensionNames.every((name) => bent[name] >= limits[name][0] && bent[name] <= limits[name][1]) && fits(base, bent) ? bent : undefined;
 }
