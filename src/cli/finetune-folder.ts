@@ -10,7 +10,7 @@ import { isJsonObject, parseJsonObject } from "../base/json.ts";
 import { saveAdapters } from "../engine/adapters.ts";
 import { generationConfigFrom, saveFinetuned } from "../engine/finetuned.ts";
 import { adapterConfigFile, adapterWeightsFile } from "../formats/peft.ts";
-import { nodeFolder, nodeFolderWriter } from "../host/node-files.ts";
+import { nodeFolder, nodeFolderWriter, removeLeftovers } from "../host/node-files.ts";
 import type { Adapters } from "../model/adapters.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { checkpointFile, readCheckpoint } from "../training/checkpoint.ts";
@@ -49,6 +49,7 @@ export async function openSavedRun(out: string): Promise<{ plan: FinetunePlan; s
       cause: error,
     });
   });
+  for (const folder of [out, join(out, bestFolder)]) await removeLeftovers(folder);
   return { plan: parsePlan(path, text), state: await readCheckpoint(nodeFolder(out)) };
 }
 

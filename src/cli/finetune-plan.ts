@@ -9,6 +9,7 @@ import { trainSettings } from "../training/settings.ts";
 import type { TrainSettings } from "../training/settings.ts";
 import type { TokenData } from "../training/token-list.ts";
 import type { DeviceFlags } from "./options.ts";
+import { free, resumedRates } from "./training-plan.ts";
 
 export interface FinetuneFlags extends DeviceFlags {
   readonly out: string;
@@ -176,7 +177,7 @@ export function planOf(request: FinetuneRequest, flags: FinetuneFlags, config: M
   return { ...request, lora, options };
 }
 
-/** The saved plan of a run that goes on; only how long, and what is shown, may change. Throws VitrineError for flags that contradict it. */
+/** The saved plan of a run that goes on; only its schedule, and what is shown, may change. Throws VitrineError for flags that contradict it. */
 export function resumedPlan(
   saved: FinetunePlan,
   flags: FinetuneFlags,
@@ -195,11 +196,12 @@ export function resumedPlan(
   if (model !== undefined && model !== saved.model) refuse("MODEL", model, saved.model);
   if (files.length > 0 && JSON.stringify(files) !== JSON.stringify(saved.files)) refuse("FILES", files.join(" "), saved.files.join(" "));
   if (template !== null && template !== saved.template) refuse("--chat-template", "of other words", "another");
-  if (flags.lora && saved.lora === null) refuse("--lora", "", "a change of all weights");
+  if (flags.lora && saved.lora === null)
+    throw new VitrineError("--lora cannot be begun by --resume: this run changes all weights; leave it out, or begin anew in another --out");
   const before: Readonly<Record<string, unknown>> = { ...saved.options, ...saved.lora, ...saved.validation };
-  const { steps: _steps, evaluateEvery: _every, evaluateBatches: _batches, saveEvery: _save, recompute: _recompute, ...fixed } = saved.options;
   const asked: Readonly<Record<string, unknown>> = { ...flags, validationShare: undefined };
-  for (const flag of [...Object.keys(fixed), "rank", "alpha"])
+  const fixed = Object.keys(saved.options).filter((name) => !(free as readonly string[]).includes(name));
+  for (const flag of [...fixed, "rank", "alpha"])
     if (asked[flag] !== undefined && asked[flag] !== before[flag]) refuse(`--${dashed(flag)}`, asked[flag], before[flag]);
   if (flags.targets !== undefined && flags.targets.join() !== saved.lora?.targets.join()) refuse("--targets", flags.targets, saved.lora?.targets);
   if (flags.validation !== undefined || (flags.validationShare !== undefined && flags.validationShare !== before.share))
@@ -208,7 +210,10 @@ export function resumedPlan(
     ...saved,
     options: {
       ...saved.options,
+      ...resumedRates(saved.options, flags),
       steps: flags.steps ?? saved.options.steps,
+      warmup: flags.warmup ?? saved.options.warmup,
+      clip: flags.clip ?? saved.options.clip,
       evaluateEvery: flags.evaluateEvery ?? saved.options.evaluateEvery,
       saveEvery: flags.saveEvery ?? saved.options.saveEvery,
     },

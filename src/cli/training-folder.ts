@@ -6,7 +6,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, quoted, VitrineError } from "../base/errors.ts";
 import { isJsonObject, parseJsonObject } from "../base/json.ts";
-import { nodeFolder, nodeFolderWriter } from "../host/node-files.ts";
+import { nodeFolder, nodeFolderWriter, removeLeftovers } from "../host/node-files.ts";
 import { saveModel } from "../engine/save.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { readCheckpoint } from "../training/checkpoint.ts";
@@ -45,6 +45,7 @@ export async function openSavedRun(out: string): Promise<{ plan: TrainPlan; stat
       cause: error,
     });
   });
+  for (const folder of [out, join(out, bestFolder)]) await removeLeftovers(folder);
   return { plan: parsePlan(path, text), state: await readCheckpoint(nodeFolder(out)) };
 }
 

@@ -248,7 +248,7 @@ export function configOf({ architecture, ...plan }: ModelPlan, vocabularySize: n
   );
 }
 
-/** The saved plan of a run that goes on, with what may change: more steps, and what is shown. Throws VitrineError for flags that contradict it. */
+/** The saved plan of a run that goes on, with what may change: its schedule, and what is shown. Throws VitrineError for flags that contradict it. */
 export function resumedPlan(saved: TrainPlan, flags: TrainFlags, files: readonly string[], validation: readonly string[]): TrainPlan {
   const asked: Readonly<Record<string, unknown>> = { ...flags };
   for (const [flag, before] of Object.entries(settings(saved))) {
@@ -264,13 +264,36 @@ export function resumedPlan(saved: TrainPlan, flags: TrainFlags, files: readonly
   const { every, prompt, tokens } = saved.sample;
   return {
     ...saved,
-    options: { ...saved.options, ...Object.fromEntries(free.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]])) },
+    options: {
+      ...saved.options,
+      ...Object.fromEntries(free.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]])),
+      ...resumedRates(saved.options, flags),
+    },
     sample: { every: flags.sampleEvery ?? every, prompt: flags.samplePrompt ?? prompt, tokens: flags.sampleTokens ?? tokens },
   };
 }
 
-/** Options that change no number of the steps done so far. */
-const free = ["steps", "recompute", "evaluateEvery", "evaluateBatches", "saveEvery"] as const;
+/** Options that change no number of the steps done so far: how it goes on from there, and how often somebody looks. */
+export const free = [
+  "steps",
+  "learningRate",
+  "leastLearningRate",
+  "warmup",
+  "clip",
+  "recompute",
+  "evaluateEvery",
+  "evaluateBatches",
+  "saveEvery",
+] as const;
+
+/** A lower learning rate on resume takes the least one down with it, where that is not given. */
+export function resumedRates(
+  saved: Pick<TrainSettings, "learningRate" | "leastLearningRate">,
+  { learningRate = saved.learningRate, leastLearningRate }: { readonly learningRate?: number; readonly leastLearningRate?: number },
+): Pick<TrainSettings, "learningRate" | "leastLearningRate"> {
+  const least = learningRate === saved.learningRate ? saved.leastLearningRate : (saved.leastLearningRate * learningRate) / saved.learningRate;
+  return { learningRate, leastLearningRate: leastLearningRate ?? least };
+}
 
 /** What a resume may not change, under the names of the flags. */
 function settings({ tokenizer, vocabulary, model, options, validation }: TrainPlan): Readonly<Record<string, string | number | boolean | undefined>> {

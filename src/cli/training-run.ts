@@ -2,7 +2,8 @@
  * From a plan to a run that can begin: device, tokenizer, tokens and a model with fresh weights, in the run's folder.
  * What is asked for is training-plan.ts's, how the run goes on training/trainer.ts's.
  */
-import { rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import type { ByteSource } from "../base/bytes.ts";
 import type { Device } from "../device/device.ts";
@@ -15,6 +16,7 @@ import { openDevice } from "../host/node.ts";
 import { initialModel } from "../model/random-weights.ts";
 import { tally } from "../model/tally.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { checkLength } from "../training/batch.ts";
 import { checkpointFile } from "../training/checkpoint.ts";
 
 import { endOfTextId, splitCorpus } from "../training/split.ts";
@@ -24,7 +26,7 @@ import type { TokenData } from "../training/token-list.ts";
 import type { DeviceFlags } from "./options.ts";
 import { Progress } from "./progress.ts";
 import type { Session } from "./session.ts";
-import { tokensFolder, writePlan } from "./training-folder.ts";
+import { bestFolder, tokensFolder, writePlan } from "./training-folder.ts";
 import { configOf } from "./training-plan.ts";
 import type { TrainPlan } from "./training-plan.ts";
 import { writeTokenizer } from "./training-tokenizer.ts";
@@ -39,29 +41,48 @@ export interface OpenedRun {
 }
 
 /**
- * Opens everything. In a new run the tokenizer is made first and lies in the folder from then on, with the plan; one that goes on
- * (`goesOn`) finds it there. Mistakes in the texts show here, before the first step.
+ * Opens everything. A new run's tokenizer is made first, aside; one that goes on (`goesOn`) finds it in its folder. Mistakes in the texts
+ * and what `check` refuses show here, before anything that lies in the folder is touched.
  */
-export async function openRun(session: Session, out: string, plan: TrainPlan, flags: DeviceFlags, goesOn: boolean): Promise<OpenedRun> {
+export async function openRun(
+  session: Session,
+  out: string,
+  plan: TrainPlan,
+  flags: DeviceFlags,
+  goesOn: boolean,
+  check: (run: OpenedRun) => void,
+): Promise<OpenedRun> {
   const device = await openDevice({ device: flags.device, threads: flags.threads, onNote: (note) => void session.notice(note) });
+  const aside = goesOn ? undefined : await mkdtemp(join(tmpdir(), "vitrine-run-"));
   try {
     const files = await textSources(plan.files);
     const validationFiles = "files" in plan.validation ? await textSources(plan.validation.files) : [];
-    if (!goesOn) {
-      await rm(join(out, checkpointFile), { force: true }); // with --force: an older run's, which would not fit the new plan
-      await writeTokenizer(session, out, plan, files, validationFiles, flags.threads);
-    }
-    const tokenizer = await loadTokenizerOnly(nodeFolder(out));
+    if (aside !== undefined) await writeTokenizer(session, aside, plan, files, validationFiles, flags.threads);
+    const tokenizer = await loadTokenizerOnly(nodeFolder(aside ?? out));
     const corpus = await encoded(session, out, files, tokenizer, "reading the text");
     const other = validationFiles.length > 0 ? await encoded(session, out, validationFiles, tokenizer, "reading the validation text") : undefined;
-    if (!goesOn) await writePlan(out, plan);
+    const parts = parted(plan, corpus, other, tokenizer);
+    checkLength(parts.train, plan.options.context, "the training text");
     const engine = await newModel(device, plan, tokenizer, basename(resolve(out)));
     const data = other === undefined ? corpus.fingerprint : `${corpus.fingerprint}+${other.fingerprint}`;
-    return { engine, data, ...parted(plan, corpus, other, tokenizer) };
+    const run = { engine, data, ...parts };
+    check(run);
+    if (aside !== undefined) await takeFolder(out, aside, plan);
+    return run;
   } catch (error) {
     device.dispose();
     throw error;
+  } finally {
+    if (aside !== undefined) await rm(aside, { recursive: true, force: true });
   }
+}
+
+/** From here on the folder is the new run's. With --force an older one lay there: what would not fit the new one goes. */
+async function takeFolder(out: string, aside: string, plan: TrainPlan): Promise<void> {
+  for (const old of [checkpointFile, "model.safetensors", bestFolder]) await rm(join(out, old), { recursive: true, force: true });
+  const writer = nodeFolderWriter(out);
+  for (const file of await readdir(aside)) await writer.write(file, [await readFile(join(aside, file))]);
+  await writePlan(out, plan);
 }
 
 async function encoded(session: Session, out: string, files: readonly ByteSource[], tokenizer: Tokenizer, title: string): Promise<Corpus> {

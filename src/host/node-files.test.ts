@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import * as files from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { type ByteSource, type Folder } from "../base/bytes.ts";
 import { FormatError, VitrineError } from "../base/errors.ts";
 import { openModelFolder, requireConfig } from "../formats/hf-folder.ts";
 import { writeModelFolder } from "../formats/save-folder.ts";
-import { nodeFolder, nodeFolderWriter, openFile } from "./node-files.ts";
+import { nodeFolder, nodeFolderWriter, openFile, removeLeftovers } from "./node-files.ts";
 
 vi.mock("node:fs/promises", async (original) => {
   const real = await original<typeof files>();
@@ -264,4 +264,14 @@ describe.skipIf(!existsSync("../shared/data"))("real folders (skipped where ../s
     expect((await model.readText("merges.txt"))?.startsWith("#version: 0.2\n")).toBe(true);
     await expect(model.openWeights()).rejects.toThrow("it holds merges.txt, vocab.json; fetch model.safetensors into it");
   });
+});
+
+it("what a crash left goes, what is being written and everything else stays", async () => {
+  const id = "0b8f8e2a-0c1d-4e3f-8a9b-1c2d3e4f5a6b";
+  const [old, fresh, other] = [`.model.safetensors.${id}.tmp`, `.checkpoint.safetensors.${id}.tmp`, "notes.tmp"];
+  for (const file of [old, fresh, other]) writeFileSync(join(place, file), "x");
+  for (const file of [old, other]) utimesSync(join(place, file), new Date(0), new Date(0));
+  await removeLeftovers(place);
+  expect(readdirSync(place).toSorted()).toEqual([fresh, other].toSorted());
+  await removeLeftovers(join(place, "not there"));
 });

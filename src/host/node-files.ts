@@ -128,6 +128,18 @@ export function nodeFolderWriter(path: string): FolderWriter {
   };
 }
 
+const temporaryName = /^\..+\.[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\.tmp$/;
+const abandonedAfter = 10 * 60_000;
+
+/** Removes what a crash in the middle of a write left in the folder: temporary files that nobody has written to for ten minutes. */
+export async function removeLeftovers(path: string): Promise<void> {
+  for (const file of await readdir(path).catch(() => [])) {
+    if (!temporaryName.test(file)) continue;
+    const found = await stat(join(path, file)).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > abandonedAfter) await rm(join(path, file), { force: true }).catch(() => {}); // only room is lost
+  }
+}
+
 async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
   for (let at = 0; at < chunk.length;) at += (await handle.write(chunk, at, chunk.length - at)).bytesWritten;
 }

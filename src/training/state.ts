@@ -64,8 +64,8 @@ function settingsOf(name: string, options: JsonObject): TrainSettings {
 const free: ReadonlySet<string> = new Set(["evaluateEvery", "evaluateBatches", "saveEvery", "recompute"]);
 
 /**
- * Throws VitrineError naming everything in which a resume differs from the run it resumes. With `extend` other `steps` are fine,
- * as long as they are not below those done; learning rates after the resume then follow the new schedule.
+ * Throws VitrineError naming everything in which a resume differs from the run it resumes. With `extend` another schedule is fine:
+ * other `steps`, as long as they are not below those done, learning rates, warm-up and clipping.
  */
 export function checkSameRun(where: string, saved: TrainState, now: Pick<TrainState, "data" | "model" | "options">, extend: boolean): void {
   const differences: string[] = [];
@@ -74,8 +74,8 @@ export function checkSameRun(where: string, saved: TrainState, now: Pick<TrainSt
   };
   for (const key of new Set([...Object.keys(saved.model), ...Object.keys(now.model)]))
     compare(`the model's ${key}`, saved.model[key], now.model[key]);
-  // With steps, what follows from them by default follows: an extended run takes its schedule from the new ones.
-  const scheduled = new Set(extend ? ["steps", "warmup"] : []);
+  // An extended run goes on by another schedule: how long, how fast, how carefully.
+  const scheduled = new Set(extend ? ["steps", "warmup", "learningRate", "leastLearningRate", "clip"] : []);
   for (const key of Object.keys(now.options) as (keyof TrainSettings)[])
     if (!free.has(key) && !scheduled.has(key)) compare(key, saved.options[key], now.options[key]);
   if (saved.data !== now.data) differences.push("another text or tokenizer");

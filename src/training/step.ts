@@ -93,7 +93,7 @@ function diverged({ step, saved, settings }: StepParts, what: string, value: num
   const cause =
     step === 1
       ? "weights that are not numbers, or far too large ones, are the likely cause: check the model that training started from"
-      : `a learning rate that is too high is the likely cause: lower it (--learning-rate, ${learningRate.toPrecision(3)} at this step)${
+      : `a learning rate that is too high is the likely cause: go on with a lower one (--resume --learning-rate X; it was ${learningRate.toPrecision(3)} at this step)${
           step <= 2 * settings.warmup ? ", make the warm-up longer (--warmup)" : ""
         }, or check the text for stretches unlike the rest`;
   return new VitrineError(`training: the ${what} became ${value} at step ${step}; ${saved}; ${cause}`, { blame: "work" });

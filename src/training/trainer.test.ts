@@ -195,7 +195,7 @@ describe("what cannot be trained", () => {
     };
     const options = { ...busy, evaluateEvery: 0 };
     await expect(runOn(device, { options }, place, breakAt4, learner)).rejects.toThrow(
-      /^training: the (loss|gradient norm) became (NaN|Infinity|-Infinity) at step 5; the checkpoint of step 3 stays in out; a learning rate that is too high is the likely cause: lower it \(--learning-rate, 0\.0\d+ at this step\).*check the text/,
+      /^training: the (loss|gradient norm) became (NaN|Infinity|-Infinity) at step 5; the checkpoint of step 3 stays in out; a learning rate that is too high is the likely cause: go on with a lower one \(--resume --learning-rate X; it was 0\.0\d+ at this step\).*check the text/,
     );
     learner.dispose();
     const [resumed, whole] = [await runOn(device, { options, resume: true }, place), await runOn(device, { options })];

@@ -225,7 +225,7 @@ describe("interrupted", () => {
   test("a resume on another text, another model or with other settings is refused", async () => {
     const resume = (...args: string[]): Promise<Ran> => vitrine(["finetune", ...args, "--resume", "--out", at("whole"), "--device", "reference"]);
     expect((await resume("--rank", "4")).stderr).toContain("--rank 4 cannot be changed by --resume: in this run it is 8");
-    expect((await resume("--learning-rate", "1")).stderr).toContain("--learning-rate 1 cannot be changed");
+    expect((await resume("--dropout", "0.5")).stderr).toContain("--dropout 0.5 cannot be changed");
     expect((await resume("--targets", "c_proj")).stderr).toContain("--targets c_proj cannot be changed");
     expect((await resume("--epochs", "3")).stderr).toContain("--epochs cannot be changed by --resume");
     expect((await resume("--steps", "3")).stderr).toContain("--steps is 3, and 12 are done already");

@@ -1,5 +1,5 @@
 /** `vitrine train` and `vitrine eval` from end to end in this process, on models so small that the reference device will do. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
@@ -180,6 +180,29 @@ describe("what cannot be trained", () => {
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
     expect(stderr).toMatch(/^vitrine train: [^\n]+\n$/);
+  });
+
+  it.each<[string, () => string[], RegExp]>([
+    ["an empty file", () => train("whole", "--force").with(1, broken("e.txt", "")), /e\.txt: the file is empty/],
+    ["a short text", () => train("whole", "--force").with(1, broken("s.txt", "abcdef")), /the training text has \d tokens/],
+    ["a prompt without tokens", () => train("whole", "--force", "--sample-prompt", "東"), /--sample-prompt: .*"東"/],
+  ])("--force with %s leaves the old run as it is", async (_, argv, message) => {
+    const filesOf = (): [string, string][] =>
+      readdirSync(join(root, "whole"), { withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => [name, readFileSync(join(root, "whole", name), "base64")]);
+    const before = filesOf();
+    const { code, stderr } = await real(argv());
+    expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+    expect(filesOf()).toEqual(before);
+  });
+
+  it("goes on more slowly where that is asked for", async () => {
+    await real(train("slower", "--steps", "4"));
+    expect((await real(["train", "--resume", "--out", join(root, "slower"), "--steps", "8", "--learning-rate", "0.00001"])).code).toBe(0);
+    const rates = logOf("slower").flatMap((event) => (event.type === "step" && event.step > 4 ? [event.learningRate] : []));
+    expect(rates).toHaveLength(4);
+    for (const rate of rates) expect(rate).toBeLessThanOrEqual(1e-5);
   });
 
   it("a text that changed since the run began", async () => {

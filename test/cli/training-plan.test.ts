@@ -76,6 +76,12 @@ describe("a resume", () => {
     expect(resumed({ layers: 4, seed: 3, tokenizer: "characters", validationShare: 0.1, context: 64 }, files)).toEqual(saved);
   });
 
+  it("may go on more slowly, and takes the least learning rate down with it", () => {
+    const { options } = resumed({ learningRate: 1e-4, clip: 0.5, warmup: 5 });
+    expect(options).toEqual({ ...saved.options, learningRate: 1e-4, leastLearningRate: saved.options.leastLearningRate / 10, clip: 0.5, warmup: 5 });
+    expect(resumed({ leastLearningRate: 0 }).options.leastLearningRate).toBe(0);
+  });
+
   it("may go further, and show and save otherwise", () => {
     const { options, sample, ...rest } = resumed({ steps: 9000, sampleEvery: 0, samplePrompt: "A", sampleTokens: 5, saveEvery: 7, evaluateEvery: 9 });
     expect(options).toEqual({ ...saved.options, steps: 9000, saveEvery: 7, evaluateEvery: 9 });
@@ -92,7 +98,7 @@ describe("a resume", () => {
   it.each<[Partial<TrainFlags>, RegExp]>([
     [{ layers: 5 }, /^--layers 5 cannot be changed by --resume: in this run it is 4; leave it out/],
     [{ kvHeads: 2 }, /^--kv-heads 2 cannot be changed/],
-    [{ learningRate: 0.5 }, /^--learning-rate 0\.5 cannot be changed .* it is 0\.001/],
+    [{ dropout: 0.5 }, /^--dropout 0\.5 cannot be changed .* it is 0/],
     [{ seed: 4 }, /^--seed 4 cannot be changed/],
     [{ tokenizer: "bpe" }, /^--tokenizer bpe cannot be changed .* it is characters/],
     [{ vocabulary: 300 }, /^--vocabulary 300 cannot be changed .* it was not given/],

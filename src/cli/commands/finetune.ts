@@ -55,7 +55,10 @@ export function finetuneCommand(run: Run): Command {
     .argument("[model]", "a model folder, an embedded name, or a pulled ORG/NAME[@REV]")
     .argument("[files...]", "what to learn from")
     .requiredOption("-o, --out <dir>", "the folder of the run: model or adapter, checkpoint, log, report")
-    .option("--resume", "go on with the run in --out, with its settings; only --steps and what is shown or saved may change")
+    .option(
+      "--resume",
+      "go on with the run in --out, with its settings; only --steps, --learning-rate, --warmup, --clip and what is shown or saved may change",
+    )
     .option("--force", "begin anew in a folder that holds a run or a model")
     .optionsGroup("What changes:");
   const whole = (flag: string, value: string, help: string, least: number, most?: number): void => {

@@ -44,7 +44,10 @@ export function trainCommand(run: Run): Command {
     .description("Learns a model from plain text, from random weights on. FILES are text files, or folders with .txt files inside.")
     .argument("[files...]", "what to learn from")
     .requiredOption("-o, --out <dir>", "the folder of the run: model, checkpoint, log")
-    .option("--resume", "go on with the run in --out, with its settings; only --steps and what is shown or saved may change")
+    .option(
+      "--resume",
+      "go on with the run in --out, with its settings; only --steps, --learning-rate, --warmup, --clip and what is shown or saved may change",
+    )
     .option("--force", "begin anew in a folder that holds a run or a model")
     .optionsGroup("The model:");
   const whole = (flag: string, value: string, help: string, least: number, most?: number): void => {
@@ -119,7 +122,7 @@ async function trainFrom(session: Session, named: readonly string[], flags: Trai
   else if (plan.options.steps < from)
     throw new VitrineError(`--steps is ${plan.options.steps}, and ${from} are done already; give more, or begin anew in another --out`);
 
-  const run = await openRun(session, out, plan, flags, saved !== undefined);
+  const run = await openRun(session, out, plan, flags, saved !== undefined, (opened) => void promptOf(plan, opened));
   try {
     if (saved?.state !== undefined && saved.state.data !== run.data)
       throw new VitrineError(
