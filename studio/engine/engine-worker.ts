@@ -31,7 +31,7 @@ function opened(): Open {
   return open;
 }
 
-async function openModel(source: ModelSource, signal: AbortSignal): Promise<OpenedModel> {
+async function openModel(source: ModelSource, text: string, signal: AbortSignal): Promise<OpenedModel> {
   if (typeof WebAssembly === "undefined")
     throw new VitrineError(
       "this browser runs no WebAssembly here (a lockdown mode turns it off); allow it for this page, or open it in another browser",
@@ -44,6 +44,12 @@ async function openModel(source: ModelSource, signal: AbortSignal): Promise<Open
     onNote: (note) => post({ note }),
     signal,
   });
+  try {
+    engine.tokenizer.encode(text);
+  } catch (error) {
+    engine.dispose();
+    throw error;
+  }
   open?.reader.dispose();
   open?.engine.dispose();
   const { config } = engine.model;
@@ -108,7 +114,7 @@ function drawnStep(request: StepRequest, signal: AbortSignal): Promise<NextStep>
 }
 
 const handlers: Handlers = {
-  open: ([source], signal) => openModel(source, signal),
+  open: ([source, text], signal) => openModel(source, text, signal),
   tokenize: async ([text]) => (await opened().engine.tokenize(text)).map(tokenFacts),
   tokenizeWith: ([choice, text, most]) => tokenizers.cut(choice, text, most),
   merges: async ([text]) => opened().engine.merges(text),

@@ -132,7 +132,8 @@ export interface Tokenized {
 
 /** Calls by name. Each may be given up with an AbortSignal; a call that waits in line then never starts. */
 export interface EngineCalls {
-  open(source: ModelSource): OpenedModel;
+  /** The one before stays open where this one cannot be opened, or cannot read `text`. */
+  open(source: ModelSource, text: string): OpenedModel;
   tokenize(text: string): readonly TokenFacts[];
   /** The first `most` tokens, and how many all are. */
   tokenizeWith(choice: TokenizerChoice, text: string, most: number): Tokenized;

@@ -43,3 +43,27 @@ export function nodeCommand(names: string, calls: readonly string[], value: stri
   const script = [`import { ${names} } from "vitrine";`, ...calls, `console.log(${value});`, "process.exit();"].join(" ");
   return `node --input-type=module -e ${shellWord(script)}`;
 }
+
+/** What the snippets of the cards use of the library. */
+const exported = [
+  "capture",
+  "contributions",
+  "distributionOf",
+  "divergence",
+  "forwardWith",
+  "headStages",
+  "loadModel",
+  "loadTokenizer",
+  "logitLens",
+  "matrixOf",
+  "neurons",
+  "presetConfig",
+  "sampler",
+  "tally",
+] as const;
+
+/** The calls with what they import, so that they run as they stand. */
+export function runnable(library: string): string {
+  const used = exported.filter((name) => new RegExp(`(?<![.\\w])${name}\\(`).test(library));
+  return library.startsWith("import ") || used.length === 0 ? library : `import { ${used.join(", ")} } from "vitrine";\n${library}`;
+}

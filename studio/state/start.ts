@@ -55,8 +55,12 @@ export async function begin(address: Address, words: Words): Promise<void> {
   }
   const best = bySize[bySize.length - 1];
   if (best !== bySize[0]) void prefetch(best);
-  if (!(await openFromShelf(bySize[0]))) return;
-  if (address.prompt !== undefined || best === bySize[0]) {
+  const first = await openFromShelf(bySize[0]);
+  if (!first) {
+    if (best === bySize[0]) return;
+    studio.failure = ""; // the best one may read what the smallest cannot
+  }
+  if (!first || address.prompt !== undefined || best === bySize[0]) {
     if (best !== bySize[0]) await openFromShelf(best);
     views.textIsRead();
     if (address.prompt === undefined) await show(wordSpeed);

@@ -33,7 +33,7 @@ export interface Notice {
 const mostTokens = 400;
 
 class Studio {
-  // What the visitor chose; all of it is in the address.
+  // What the visitor chose; all of it but theme and speed, which are this device's, is in the address.
   panel: PanelId = $state("write");
   depth: Depth = $state("numbers");
   theme: Theme = $state("dark");
@@ -123,12 +123,12 @@ class Studio {
     }
   }
 
-  /** Opens a model and reads the prompt with it. The one before stays when this one cannot be opened. Gives whether it worked. */
+  /** Opens a model and reads the prompt with it. The one before, and all text, stays when this one cannot be opened or cannot read it. Gives whether it worked. */
   async open(source: ModelSource): Promise<boolean> {
     this.pause();
     this.loading = { name: source.name, done: 0, total: 0 };
     try {
-      this.model = await this.engine.call("open", [source]);
+      this.model = await this.engine.call("open", [source, this.prompt]);
       this.failure = "";
       this.#outlooks.forget();
       this.why = undefined;

@@ -254,6 +254,22 @@ describe.skipIf(missing !== "")("bad input", { timeout: 120_000 }, () => {
     await goesOn();
   });
 
+  test("a model that cannot read the text does not take it away", async () => {
+    const before = await tape(page);
+    await page.click("button.model");
+    await page.click('.menu-item:has-text("letters")');
+    await said(/the vocabulary has no token for the character/);
+    await named("storyteller");
+    expect(await tape(page)).toEqual(before);
+    await goesOn();
+    const link = await studio.page();
+    await link.goto(`${studio.site.address}#write?p=${encodeURIComponent("שלום")}`);
+    await named("storyteller", link);
+    await link.waitForFunction(() => document.querySelectorAll('[data-testid="tape-token"]').length > 0);
+    expect(await link.locator("#panel [role=alert]").count()).toBe(0);
+    await link.context().close();
+  });
+
   test("the network goes: everything that is here goes on, a model of one's own too, and what is not is told", async () => {
     await prompt(page, text);
     await page.waitForFunction((n) => document.querySelectorAll('[data-testid="tape-token"]').length < n, text.length);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Locator, Page } from "playwright-core";
 import { data, missing, openStudio } from "./page.testing.ts";
 import type { Studio } from "./page.testing.ts";
-import { answer, run } from "./same-number.testing.ts";
+import { answer, run, runLibrary } from "./same-number.testing.ts";
 
 if (missing) console.log(`studio tests skipped: ${missing}`);
 
@@ -155,6 +155,60 @@ describe.skipIf(missing !== "")("the same number", { timeout: 120_000 }, () => {
     await page.waitForSelector('[data-testid="blocks"][data-asking="false"] .rest');
     const rest = await answer(page, page.locator(".rest").first());
     expect((100 * lastNumber(await run(rest.command))).toFixed(1)).toBe(plain(rest.value).toFixed(1));
+    await page.context().close();
+  });
+
+  test.each([
+    ["bars", "&t=0.7&k=9&tp=0.9", "[data-testid='bar-row'] .num, [data-testid='rest-row'] .num, dl .num"],
+    ["steps", "&t=0.7&v.view=steps", '[data-testid="steps"] .num'],
+  ])("of a distribution: %s", async (_, knobs, numbers) => {
+    const page = await open("distribution", `&s=3${knobs}`);
+    await page.keyboard.press("ArrowRight"); // a word that was drawn: its tokens count, not how its text would be cut
+    await page.waitForFunction((n) => document.querySelectorAll('[data-testid="tape-token"]').length > n, prompt.length);
+    await page.waitForSelector('[aria-busy="false"] [data-testid="bar-row"], [data-testid="steps"]:not(.stale)');
+    const all = page.locator(numbers);
+    const count = await all.count();
+    expect(count).toBeGreaterThan(8);
+    for (let i = 0; i < count; i += i < 4 || i > count - 5 ? 1 : 5) {
+      const { title, value, command, library } = await answer(page, all.nth(i));
+      const wanted = Number(value.replaceAll(",", "").replace("−", "-").replace(" bits", "").replace("100 %", "1"));
+      expect(Math.abs(lastNumber(await run(command)) - wanted), `${title}: ${command}`).toBeLessThan(1e-5 * Math.max(1, Math.abs(wanted)));
+      if (i % 2 === 0) expect(Math.abs(lastNumber(await runLibrary(library)) - wanted), `${title}: ${library}`).toBeLessThan(1e-5 * Math.max(1, Math.abs(wanted))); // prettier-ignore
+    }
+    await page.context().close();
+  });
+
+  test("of the lens: ranks on the ladder, and a part that is scaled", async () => {
+    const ladder = await open("lens");
+    await ladder.waitForSelector('[data-testid="ladder-line"]');
+    const line = await answer(ladder, ladder.locator(".ladder .num").first());
+    const [rank] = /\d[\d,]*/.exec(line.value)!;
+    for (const output of [await run(line.command), await runLibrary(line.library)]) expect(/\d+/.exec(output)![0]).toBe(rank.replaceAll(",", ""));
+    await ladder.context().close();
+    const page = await open("lens", "&v.tab=whatIf&v.scaled=0.1x0.5");
+    await page.waitForFunction(() => Number(document.querySelector<HTMLElement>('[data-testid="whatif"][data-fresh="true"]')?.dataset.bits) > 0);
+    const bits = Number(await page.getByTestId("whatif").getAttribute("data-bits"));
+    const changed = await answer(page, page.locator('[data-testid="whatif"] .num').first());
+    for (const output of [await run(changed.command), await runLibrary(changed.library)]) expect(lastNumber(output)).toBeCloseTo(bits, 4);
+    await page.context().close();
+  });
+
+  test.each([
+    ["write", "", ".facts .num, [data-testid='bar-row'] .num"],
+    ["context", "&c=8", "[data-testid='bar-row'] .num"],
+    ["tokens", "", ".counts .num"],
+    ["matrices", "", "[data-testid='tally-row'] .weights .num"],
+  ])("of %s: the library's calls run as they stand", async (panel, more, numbers) => {
+    const page = await open(panel, more);
+    const number = page.locator(numbers).first();
+    await number.waitFor();
+    const { value, library } = await answer(page, number);
+    expect(library).toMatch(/^import /);
+    const printed = lastNumber(await runLibrary(library));
+    expect(
+      [1, 0.01].some((unit) => Math.abs(printed - plain(value) * unit) <= 0.005 * Math.max(1, Math.abs(printed))),
+      `${value} is ${printed}`,
+    ).toBe(true);
     await page.context().close();
   });
 

@@ -29,3 +29,10 @@ export async function run(command: string): Promise<string> {
   const { stdout } = await promisify(execFile)("bash", ["-c", own], { cwd: root, maxBuffer: 2 ** 26 });
   return stdout;
 }
+
+/** What the library's calls of a card come to: the last one is printed. */
+export async function runLibrary(library: string): Promise<string> {
+  const printed = library.replace(/\n([^\n]+);[^;\n]*$/, "\nconsole.log($1);");
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", `${printed}\nprocess.exit();`], { cwd: root });
+  return stdout;
+}

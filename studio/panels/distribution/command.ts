@@ -6,6 +6,8 @@ import type { Sampling } from "../../engine/protocol.ts";
 export interface Asked {
   /** Everything before the place, as one prompt. */
   readonly text: string;
+  /** Its tokens where some were drawn: read again, the text may be cut into others. */
+  readonly ids: readonly number[] | undefined;
   readonly model: string;
   /** Positions the model looked back at; undefined = all of them. */
   readonly context: number | undefined;
@@ -16,11 +18,11 @@ export function generateCommand({ text, model, context }: Asked, knobs: Sampling
   return `vitrine generate ${shellWord(text)} --model ${shellWord(model)} --json --show ${show} --max-tokens 1${samplingFlags(knobs)}${window}`;
 }
 
-/** For tokens that `--show` does not reach: 1,000 is its most. */
-export function scoreCommand({ text, model }: Asked, token: string): string {
-  return `vitrine score ${shellWord(text + token)} --model ${shellWord(model)} --json`;
-}
-
-export function predictCall({ text, context }: Asked): string {
-  return `const own = await model.predict(${JSON.stringify(text)}${context === undefined ? "" : `, { context: ${context} }`});`;
+/** The calls that give the model's own distribution, `own`. */
+export function predictCalls({ text, ids, model, context }: Asked): readonly string[] {
+  const window = context === undefined ? "" : `, { context: ${context} }`;
+  return [
+    `const model = await loadModel(${JSON.stringify(model)});`,
+    `const own = await model.predict(${ids ? `[${ids.join(", ")}]` : JSON.stringify(text)}${window});`,
+  ];
 }

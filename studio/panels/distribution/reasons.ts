@@ -3,7 +3,8 @@ import { samplerCall } from "../../parts/sampling-code.ts";
 import { signed, visible, whole } from "../../state/format.ts";
 import type { Provenance, Why } from "../../state/why.ts";
 import type { Sampling } from "../../engine/protocol.ts";
-import { generateCommand, predictCall, scoreCommand } from "./command.ts";
+import { nodeCommand } from "../../parts/same-number.ts";
+import { generateCommand, predictCalls } from "./command.ts";
 import type { Asked } from "./command.ts";
 import { t } from "./messages.ts";
 import { exactShare } from "./scale.ts";
@@ -19,7 +20,7 @@ export interface Reasons {
   topShare(): Why;
   entropy(): Why;
   step(name: "divided" | "shifted" | "weight" | "probability", row: StepsRow, steps: SoftmaxSteps): Why;
-  total(name: "sum" | "largest" | "others" | "all", steps: SoftmaxSteps): Why;
+  total(name: "sum" | "largest" | "others" | "othersShare" | "all", steps: SoftmaxSteps): Why;
 }
 
 interface Known {
@@ -30,6 +31,9 @@ interface Known {
   /** Undefined for the lecture's example, which no model made. */
   readonly asked: Asked | undefined;
 }
+
+/** Of `--show`. */
+const mostShown = 1000;
 
 /** Digits enough to compare with what the command prints. */
 function exact(x: number): string {
@@ -49,20 +53,27 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
   const token = (id: number): string => visible(textOf(id));
   const temperature = { symbol: "T", name: t("opTemperature"), value: T };
   const own = asked
-    ? predictCall(asked)
-    : `const own = distributionOf(Float32Array.of(${Array.from(logits, single).join(", ").replaceAll("−", "-")}));`;
+    ? predictCalls(asked)
+    : [`const own = distributionOf(Float32Array.of(${Array.from(logits, single).join(", ").replaceAll("−", "-")}));`];
+  const names = asked ? "distributionOf, loadModel, sampler" : "distributionOf, sampler";
   const at = `distributionOf(own.logits, ${knobs.temperature})`;
   const tempered = knobs.temperature === 0 ? `sampler({ temperature: 0 }).filter(own, [], [])` : at;
 
-  const code = (expression: string, show = 20): { library: string; command: string } => {
-    const library = `${own}\n${expression};`;
-    if (asked) return { library, command: generateCommand(asked, knobs, Math.min(1000, Math.max(20, show))) };
-    const line = `import { distributionOf, sampler } from "vitrine"; ${own} console.log(${expression});`;
-    return { library, command: `node --input-type=module -e '${line}'` };
-  };
-  const rowCode = (row: Row, expression: string): { library: string; command: string } => {
-    const both = code(expression, row.rank);
-    return asked && row.rank > 1000 ? { library: both.library, command: scoreCommand(asked, textOf(row.id)) } : both;
+  const code = (expression: string): { library: string; command: string } => ({
+    library: [`import { ${names} } from "vitrine";`, ...own, `${expression};`].join("\n"),
+    command: nodeCommand(names, own, expression),
+  });
+  /** What `vitrine generate --show` prints of a token: its logit, its rank, the model's own probability. */
+  const shownCode = (row: Row, expression: string): { library: string; command: string } =>
+    asked && !asked.ids && row.rank <= mostShown
+      ? { ...code(expression), command: generateCommand(asked, knobs, Math.max(20, row.rank)) }
+      : code(expression);
+  /** What the tokens without a row have together. */
+  const restOf = (distribution: string): string => {
+    const ids = view.rows.map(({ id }) => id);
+    return view.rows.every(({ rank }, i) => rank === i + 1)
+      ? `${distribution}.rest(${ids.length})`
+      : `1 - [${ids.join(", ")}].reduce((sum, id) => sum + ${distribution}.probability(id), 0)`;
   };
 
   const softmaxFormula = String.raw`p_i = \frac{e^{z_i / T}}{\sum_{j=1}^{V} e^{z_j / T}}`;
@@ -81,7 +92,7 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
         { symbol: "z_i", name: t("opLogit"), value: single(row.logit) },
         { symbol: "V", name: t("opVocabulary"), value: whole(V) },
       ],
-      code: rowCode(row, `own.rank(${row.id})`),
+      code: shownCode(row, `own.rank(${row.id})`),
     }),
     logit: (row) => ({
       key: `logit-${row.id}`,
@@ -96,7 +107,7 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
             { symbol: "p_i", name: t("opOwn"), value: exact(row.probability) },
           ]
         : undefined,
-      code: rowCode(row, `own.logits[${row.id}]`),
+      code: shownCode(row, `own.logits[${row.id}]`),
     }),
     tempered: (row) => ({
       key: `tempered-${row.id}`,
@@ -115,7 +126,7 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
         { symbol: String.raw`\sum`, name: t("opSum", { n: whole(V) }), value: exact(sum()) },
         { symbol: "p_i(1)", name: t("opOwn"), value: exact(row.probability) },
       ],
-      code: rowCode(row, knobs.temperature === 1 ? `own.probability(${row.id})` : `${tempered}.probability(${row.id})`),
+      code: knobs.temperature === 1 ? shownCode(row, `own.probability(${row.id})`) : code(`${tempered}.probability(${row.id})`),
     }),
     drawn: (row) => ({
       key: `drawn-${row.id}`,
@@ -134,7 +145,7 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
         { symbol: String.raw`\sum_K`, name: t("opMass"), value: exact(view.keptMass) },
         { symbol: "|K|", name: t("keptOf", { n: "" }).trim(), value: whole(view.kept) },
       ],
-      code: rowCode(row, `${samplerCall(knobs)}.filter(own, [], []).probability(${row.id})`),
+      code: code(`${samplerCall(knobs)}.filter(own, [], []).probability(${row.id})`),
     }),
     rest: (column) => {
       const value = view.rest[column];
@@ -149,7 +160,7 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
           { symbol: String.raw`\sum`, name: t("opShown"), value: exact(1 - value) },
           { symbol: "n", name: t("restTitle"), value: whole(column === "tempered" ? view.rest.count : view.rest.kept) },
         ],
-        code: code(`${column === "tempered" ? tempered : `${samplerCall(knobs)}.filter(own, [], [])`}.rest(20)`),
+        code: code(restOf(column === "tempered" ? tempered : `${samplerCall(knobs)}.filter(own, [], [])`)),
       };
     },
     topShare: () => ({
@@ -219,10 +230,13 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
           operands: [{ symbol: String.raw`\sum w_j`, name: t("opSum", { n: whole(V) }), value: exact(steps.sum) }],
           code: code(`${at}.rest(0)`),
         };
-      const value = exact(name === "sum" ? steps.sum : name === "largest" ? steps.largest : steps.others.weight);
+      const rest = name === "others" || name === "othersShare";
+      const value = exact({ sum: steps.sum, largest: steps.largest, others: steps.others.weight, othersShare: steps.others.probability }[name]);
+      const ids = steps.rows.map(({ id }) => id).join(", ");
+      const weightOf = `Math.exp((own.logits[id] - Math.max(...own.logits)) / ${knobs.temperature})`;
       return {
-        key: `step-${name}`,
-        title: name === "others" ? t("others", { n: whole(steps.others.count) }) : t(name),
+        key: name === "othersShare" ? "step-others-share" : `step-${name}`,
+        title: rest ? t("others", { n: whole(steps.others.count) }) : t(name),
         value,
         provenance,
         story: t(name === "sum" ? "whySum" : name === "largest" ? "whyLargest" : "whyOthers"),
@@ -233,7 +247,9 @@ export function reasonsFor({ logits, knobs, view, textOf, asked }: Known): Reaso
             ? `Math.max(...own.logits) / ${knobs.temperature}`
             : name === "sum"
               ? `1 / ${at}.top(1)[0].probability`
-              : `${at}.rest(5)`,
+              : name === "othersShare"
+                ? `1 - [${ids}].reduce((sum, id) => sum + ${at}.probability(id), 0)`
+                : `1 / ${at}.top(1)[0].probability - [${ids}].reduce((sum, id) => sum + ${weightOf}, 0)`,
         ),
       };
     },

@@ -17,12 +17,18 @@ export interface Place {
   readonly position: number;
 }
 
-function opening({ model, text }: Place, imports: string): string {
+function opening({ model, text }: Place, imports: string): readonly string[] {
   return [
     `import { ${imports} } from "vitrine";`,
     `const { model, tokenizer } = await loadModel(${JSON.stringify(model)});`,
     `const ids = tokenizer.encode(${JSON.stringify(text)});`,
-  ].join("\n");
+  ];
+}
+
+/** The library's calls; on the command line Node makes them, and prints the value. */
+function byLibrary(calls: readonly string[], value: string, remark = ""): Code {
+  const script = [...calls, `console.log(${value});`, "process.exit();"].join(" ");
+  return { library: [...calls, `${value};${remark}`].join("\n"), command: `node --input-type=module -e ${shellWord(script)}` };
 }
 
 function inspect({ model, text, position }: Place, flags: string): string {
@@ -32,32 +38,27 @@ function inspect({ model, text, position }: Place, flags: string): string {
 /** Candidate number `nth` (from 0) of a stage. */
 export function lensCode(place: Place, stage: number, nth: number): Code {
   const top = Math.max(5, nth + 1);
-  return {
-    library: [
-      opening(place, "loadModel, logitLens"),
-      `const lens = await logitLens(model, ids, { positions: [${place.position}], top: ${top} });`,
-      `lens.probabilities[${stage} * lens.top + ${nth}]; // ${tapOf(stage)}`,
-    ].join("\n"),
-    command: inspect(place, `--lens --top ${top}`),
-  };
+  const calls = [
+    ...opening(place, "loadModel, logitLens"),
+    `const lens = await logitLens(model, ids, { positions: [${place.position}], top: ${top} });`,
+  ];
+  const { library } = byLibrary(calls, `lens.probabilities[${stage} * lens.top + ${nth}]`, ` // ${tapOf(stage)}`);
+  return { library, command: inspect(place, `--lens --top ${top}`) };
 }
 
 /** A token's rank and probability at a stage. */
 export function ladderCode(place: Place, id: number, stage: number): Code {
-  return {
-    library: [
-      opening(place, "loadModel, logitLens"),
-      `const lens = await logitLens(model, ids, { positions: [${place.position}], targets: [${id}] });`,
-      `[lens.target.ranks[${stage}], lens.target.probabilities[${stage}]]; // ${tapOf(stage)}`,
-    ].join("\n"),
-    command: inspect(place, "--lens --top 10"),
-  };
+  const calls = [
+    ...opening(place, "loadModel, logitLens"),
+    `const { target } = await logitLens(model, ids, { positions: [${place.position}], targets: [${id}] });`,
+  ];
+  return byLibrary(calls, `[target.ranks[${stage}], target.probabilities[${stage}]]`, ` // ${tapOf(stage)}`);
 }
 
 export function pushCode(place: Place, target: number, relative: boolean): Code {
   return {
     library: [
-      opening(place, "contributions, loadModel"),
+      ...opening(place, "contributions, loadModel"),
       `const { logit, pushes } = await contributions(model, ids, {`,
       `  position: ${place.position}, target: ${target}, relative: ${relative},`,
       `});`,
@@ -66,21 +67,20 @@ export function pushCode(place: Place, target: number, relative: boolean): Code 
   };
 }
 
-/** Both distributions of a what-if. The command mutes; other scales are the library's. */
-export function whatIfCode(before: Place, after: Place, edits: readonly (Muteable & { readonly scale: number })[], commandMutesOnly: string): Code {
+/** Both distributions of a what-if. `vitrine inspect` mutes; other scales and other texts are the library's. */
+export function whatIfCode(before: Place, after: Place, edits: readonly (Muteable & { readonly scale: number })[]): Code {
   const list = edits.map(({ layer, head, scale }) =>
     head < 0 ? `{ kind: "mlp", layer: ${layer}, scale: ${scale} }` : `{ kind: "head", layer: ${layer}, head: ${head}, scale: ${scale} }`,
   );
   const other = after.text === before.text ? [] : [`const other = tokenizer.encode(${JSON.stringify(after.text)});`];
-  const library = [
-    opening(before, "distributionOf, divergence, forwardWith, loadModel"),
+  const calls = [
+    ...opening(before, "distributionOf, divergence, forwardWith, loadModel"),
     ...other,
     `const read = (all) => all.slice(0, ${before.position + 1});`,
     `const before = distributionOf(await forwardWith(model, read(ids), []));`,
     `const after = distributionOf(await forwardWith(model, read(${other.length > 0 ? "other" : "ids"}), [${list.join(", ")}]));`,
-    `divergence(before, after) / Math.LN2; // bits`,
-  ].join("\n");
-  const scaled = edits.some(({ scale }) => scale !== 0);
-  const flags = edits.length === 0 ? "--lens --top 10" : `--mute ${edits.map(muteName).join(",")}`;
-  return { library, command: scaled ? `# ${commandMutesOnly}` : inspect(after, flags) };
+  ];
+  const code = byLibrary(calls, "divergence(before, after) / Math.LN2", " // bits");
+  const mutesOnly = edits.length > 0 && other.length === 0 && edits.every(({ scale }) => scale === 0);
+  return mutesOnly ? { ...code, command: inspect(after, `--mute ${edits.map(muteName).join(",")}`) } : code;
 }

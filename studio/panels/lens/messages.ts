@@ -125,7 +125,6 @@ export const t = translator({
     rest: "all others",
     restStory: "The model gives a chance to every token. Those without a row here share this, {when}.",
     shownSum: "the shown ones together",
-    mutesOnly: "the command can mute only; other scales are the library's",
     commandTwin: "On the command line",
   },
   zh: {
@@ -249,7 +248,6 @@ export const t = translator({
     rest: "其余全部",
     restStory: "模型给每个词元都留了机会。这里没有单独一行的词元共享这些概率，{when}。",
     shownSum: "所列的合计",
-    mutesOnly: "命令行只能屏蔽；其他缩放请使用库",
     commandTwin: "命令行",
   },
 });

@@ -106,7 +106,7 @@ export interface Changes {
 }
 
 function codeOf({ ids, edits }: Changes): NonNullable<Why["code"]> {
-  return whatIfCode(lens.place(), lens.place(ids), edits, t("mutesOnly"));
+  return whatIfCode(lens.place(), lens.place(ids), edits);
 }
 
 export function whyBits({ bits, favouriteBefore, favouriteAfter }: Difference, changes: Changes): Why {
