@@ -52,6 +52,9 @@ class Studio {
   /** Index on the tape of the token in the light; undefined = the one that comes next. */
   selected: number | undefined = $state(undefined);
 
+  /** Index on the tape of the token that the pointer rests on: Write shows what it was drawn from. */
+  pointed: number | undefined = $state(undefined);
+
   // The engine
   model: OpenedModel | undefined = $state.raw(undefined);
   loading: Loading | undefined = $state.raw(undefined);
