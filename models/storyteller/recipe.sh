@@ -43,7 +43,7 @@ fi
 if [ -f "$out/stories/run.json" ]; then vitrine finetune --resume --out "$out/stories" "${flags[@]}"
 else
   vitrine finetune "$out/base" "$out/stories-train.txt" --out "$out/stories" --validation "$out/stories-held.txt" --old-text "$data/books/children/the-wonderful-wizard-of-oz.txt" \
-    --batch 8 --steps "${STORY_STEPS:-4000}" --learning-rate 1e-3 --warmup 60 --weight-decay 0.1 --dropout 0.05 --seed 1 --evaluate-every 200 \
+    --batch 8 --steps "${STORY_STEPS:-6600}" --learning-rate 1e-3 --warmup 60 --weight-decay 0.1 --dropout 0.05 --seed 1 --evaluate-every 200 \
     --report-prompt "Once upon a time, there was a" --report-prompt "The king said" --report-prompt "One day, a little girl named" "${flags[@]}"
 fi
 
