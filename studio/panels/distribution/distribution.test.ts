@@ -204,7 +204,7 @@ describe("the command line", () => {
   });
 
   test("says only what is not at its default", () => {
-    const asked = { text: "it's", model: "storyteller", context: undefined };
+    const asked = { text: "it's", ids: undefined, model: "storyteller", context: undefined };
     expect(generateCommand(asked, { ...plain, temperature: 2, topK: 10 }, 20)).toBe(
       `vitrine generate 'it'\\''s' --model 'storyteller' --json --show 20 --max-tokens 1 --temperature 2 --top-k 10`,
     );
