@@ -18,7 +18,6 @@ import { tally } from "../model/tally.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { checkLength } from "../training/batch.ts";
 import { checkpointFile } from "../training/checkpoint.ts";
-
 import { endOfTextId, splitCorpus } from "../training/split.ts";
 import { encodeCorpus } from "../training/tokens.ts";
 import type { Corpus } from "../training/tokens.ts";

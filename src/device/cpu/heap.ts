@@ -157,7 +157,7 @@ export class Heap {
     throw new VitrineError(
       `out of memory: ${megabytes(asked)} more were asked for while ${megabytes(this.#inUse)} are in use, and the WebAssembly heap ` +
         `${needed > this.#limit ? `ends at ${megabytes(this.#limit)}` : "could not grow on this machine"}; ` +
-        "use a smaller model or smaller weights (--weights int8 takes about a quarter), or a shorter context or batch",
+        "use a smaller model or smaller weights (int8 takes about a quarter), or a shorter context or batch",
       { blame: "work" },
     );
   }
