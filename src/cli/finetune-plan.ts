@@ -91,13 +91,15 @@ export function kindOf(files: readonly string[]): "text" | "chat" {
   throw new VitrineError(`${quoted(chats[0])} is chat transcripts and ${quoted(text)} is text; fine-tune on one kind at a time`);
 }
 
+/** Files as they were found. */
+export interface FinetunePaths {
+  readonly files: readonly string[];
+  readonly validation: readonly string[];
+  readonly oldText: readonly string[];
+}
+
 /** What the flags ask for. Paths were found already. Throws VitrineError, naming the flags, for what contradicts itself. */
-export function requestOf(
-  model: string,
-  flags: FinetuneFlags,
-  paths: { readonly files: readonly string[]; readonly validation: readonly string[]; readonly oldText: readonly string[] },
-  template: string | null,
-): FinetuneRequest {
+export function requestOf(model: string, flags: FinetuneFlags, paths: FinetunePaths, template: string | null): FinetuneRequest {
   checkFlags(flags);
   const kind = kindOf(paths.files);
   if (paths.validation.length > 0 && kindOf(paths.validation) !== kind)

@@ -2,11 +2,13 @@
  * The folder of a training run: what may be written where, its plan (run.json), and its model as `generate --model DIR` opens it.
  * Checkpoints are training/checkpoint.ts's, the log training-log.ts's.
  */
-import { readFile, stat } from "node:fs/promises";
+import { readFile, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, quoted, VitrineError } from "../base/errors.ts";
 import { isJsonObject, parseJsonObject } from "../base/json.ts";
-import { nodeFolder, nodeFolderWriter, removeLeftovers } from "../host/node-files.ts";
+import { withLock } from "../host/lock.ts";
+import type { Holder } from "../host/lock.ts";
+import { nodeFolder, nodeFolderWriter, removeLeftovers, writingFailed } from "../host/node-files.ts";
 import { saveModel } from "../engine/save.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { readCheckpoint } from "../training/checkpoint.ts";
@@ -19,12 +21,34 @@ const planVersion = 1;
 /** Below the run's folder. */
 export const tokensFolder = "tokens";
 export const bestFolder = "best";
+const lockFile = "run.lock";
 
-/** Throws VitrineError where a new run would cost somebody a run or a model, or cannot write at all. */
-export async function checkNewFolder(out: string, force: boolean): Promise<void> {
+/**
+ * Runs `work` while no other process trains in the folder; a folder that was made for it and stayed empty goes again.
+ * Throws VitrineError where one does, or the folder cannot be one.
+ */
+export async function inRunFolder<T>(out: string, work: () => Promise<T>): Promise<T> {
   const found = await stat(out).catch(() => undefined);
-  if (found === undefined || force) return;
-  if (!found.isDirectory()) throw new VitrineError(`--out ${quoted(out)} is a file, expected a folder; choose another name`);
+  if (found !== undefined && !found.isDirectory()) throw new VitrineError(`--out ${quoted(out)} is a file, expected a folder; choose another name`);
+  const lock = join(out, lockFile);
+  const waiting = ({ pid, host }: Holder): never => {
+    const who = pid === undefined ? "another process" : `process ${pid}${host === undefined ? "" : ` on ${host}`}`;
+    throw new VitrineError(
+      `--out ${quoted(out)}: ${who} is training in it; wait for its end, stop it, or choose another folder (if there is no such process any more, delete ${lock})`,
+    );
+  };
+  try {
+    return await withLock(lock, { waiting }, work);
+  } catch (error) {
+    throw writingFailed(lock, error);
+  } finally {
+    if (found === undefined) await rmdir(out).catch(() => {}); // not empty: the run has begun
+  }
+}
+
+/** Throws VitrineError where a new run would cost somebody a run or a model. */
+export async function checkNewFolder(out: string, force: boolean): Promise<void> {
+  if (force) return;
   const state = await readCheckpoint(nodeFolder(out));
   if (state !== undefined)
     throw new VitrineError(

@@ -2,6 +2,7 @@
  * From a plan to a run that can begin: device, tokenizer, tokens and a model with fresh weights, in the run's folder.
  * What is asked for is training-plan.ts's, how the run goes on training/trainer.ts's.
  */
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
@@ -41,7 +42,7 @@ export interface OpenedRun {
 
 /**
  * Opens everything. A new run's tokenizer is made first, aside; one that goes on (`goesOn`) finds it in its folder. Mistakes in the texts
- * and what `check` refuses show here, before anything that lies in the folder is touched.
+ * and what `check` refuses show here, before anything that lies in the folder is touched, and leave nothing new in it.
  */
 export async function openRun(
   session: Session,
@@ -53,6 +54,8 @@ export async function openRun(
 ): Promise<OpenedRun> {
   const device = await openDevice({ device: flags.device, threads: flags.threads, onNote: (note) => void session.notice(note) });
   const aside = goesOn ? undefined : await mkdtemp(join(tmpdir(), "vitrine-run-"));
+  const tokens = join(out, tokensFolder);
+  const hadTokens = existsSync(tokens);
   try {
     const files = await textSources(plan.files);
     const validationFiles = "files" in plan.validation ? await textSources(plan.validation.files) : [];
@@ -70,6 +73,7 @@ export async function openRun(
     return run;
   } catch (error) {
     device.dispose();
+    if (!hadTokens) await rm(tokens, { recursive: true, force: true });
     throw error;
   } finally {
     if (aside !== undefined) await rm(aside, { recursive: true, force: true });

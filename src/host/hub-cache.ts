@@ -9,10 +9,8 @@
  * Python's own `.lock` files are flock'ed, which Node cannot do, hence names of our own. Reading the cache is hub-models.ts.
  */
 import { randomUUID } from "node:crypto";
-import { copyFile, open, readFile, readlink, rename, rm, stat, statfs, symlink, unlink, utimes, writeFile } from "node:fs/promises";
-import { hostname } from "node:os";
+import { copyFile, readFile, readlink, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { VitrineError } from "../base/errors.ts";
 import { isCommit } from "./hub-id.ts";
 import { makeFolder } from "./make-folder.ts";
@@ -114,70 +112,6 @@ export async function freeSpace(folder: string): Promise<number | undefined> {
     } catch {
       if (dirname(at) === at) return undefined;
     }
-  }
-}
-
-const HEARTBEAT_MS = 1000;
-const DEAD_AFTER_MS = 10_000;
-
-/**
- * Runs `work` while no other pull does so under the same lock; waits for one that does, telling `waiting` once. A holder that died
- * (its process is gone, or its heartbeat stands still for 10 s) is replaced. The lock saves double downloads; correctness does not
- * hang on it: download() writes by position and never shortens a file, so that two writers would write the same bytes.
- */
-export async function withLock<T>(path: string, signal: AbortSignal | undefined, waiting: () => void, work: () => Promise<T>): Promise<T> {
-  const name = JSON.stringify({ host: hostname(), pid: process.pid, id: randomUUID() });
-  await onDisk(path, () => makeFolder(dirname(path)));
-  let told = false;
-  let heartbeat: number | undefined;
-  let seen = 0;
-  while (!(await createExclusively(path, name))) {
-    signal?.throwIfAborted();
-    const beat = await stat(path).then(
-      (found) => found.mtimeMs,
-      () => undefined,
-    );
-    if (beat === undefined) continue; // just released
-    if (beat !== heartbeat) [heartbeat, seen] = [beat, performance.now()];
-    if (performance.now() - seen > DEAD_AFTER_MS || (await holderIsDead(path))) {
-      await unlink(path).catch(() => {});
-      continue;
-    }
-    if (!told) waiting();
-    told = true;
-    await sleep(100, undefined, { signal });
-  }
-  const beating = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), HEARTBEAT_MS);
-  beating.unref();
-  try {
-    return await work();
-  } finally {
-    clearInterval(beating);
-    if ((await readFile(path, "utf8").catch(() => undefined)) === name) await unlink(path).catch(() => {});
-  }
-}
-
-async function createExclusively(path: string, content: string): Promise<boolean> {
-  return onDisk(path, async () => {
-    try {
-      const file = await open(path, "wx");
-      await file.writeFile(content).finally(() => file.close());
-      return true;
-    } catch (error) {
-      if (codeOf(error) === "EEXIST") return false;
-      throw error;
-    }
-  });
-}
-
-async function holderIsDead(path: string): Promise<boolean> {
-  try {
-    const holder = JSON.parse(await readFile(path, "utf8")) as { host?: unknown; pid?: unknown };
-    if (holder.host !== hostname() || typeof holder.pid !== "number") return false;
-    process.kill(holder.pid, 0); // signal 0 only asks whether the process is there
-    return false;
-  } catch (error) {
-    return codeOf(error) === "ESRCH"; // being written just now, or another user's: alive
   }
 }
 

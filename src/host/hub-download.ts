@@ -107,7 +107,7 @@ function continues(client: HubClient, file: RemoteFile, answer: Answer, from: nu
   return true;
 }
 
-/** The bytes so far and their running checksum. Written by position and never shortened: see `withLock`. */
+/** The bytes so far and their running checksum. Written by position and never shortened, so that two pulls at once write the same bytes. */
 class PartFile {
   readonly #path: string;
   readonly #file: RemoteFile;

@@ -12,13 +12,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { VitrineError } from "../base/errors.ts";
-import { blobPath, freeSpace, linkFile, lockPath, onDisk, partPath, repoFolder, sizeOf, snapshotFolder, withLock, writeRef } from "./hub-cache.ts";
+import { blobPath, freeSpace, linkFile, lockPath, onDisk, partPath, repoFolder, sizeOf, snapshotFolder, writeRef } from "./hub-cache.ts";
 import { download } from "./hub-download.ts";
 import type { HubClient } from "./hub-http.ts";
 import { formatModelId, type ModelId, parseModelId } from "./hub-id.ts";
 import { chooseFiles, describeFile, listFiles, type Listing, type RemoteFile, shardsOf, WEIGHTS_INDEX } from "./hub-listing.ts";
 import { findCachedModel } from "./hub-models.ts";
 import { checkEndpoint, cleanToken, type Environment, hubSettings } from "./hub-settings.ts";
+import { withLock } from "./lock.ts";
 
 export { parseModelId, type ModelId } from "./hub-id.ts";
 export { findCachedModel, listModels, type CachedModel } from "./hub-models.ts";
@@ -197,7 +198,9 @@ class Place {
     const blob = blobPath(this.#cacheDir, repo, file.etag);
     if ((await sizeOf(pointer)) !== file.size) {
       const waiting = (): void => this.#client.note(`${file.path}: another pull is fetching it, waiting in ${repoFolder(this.#cacheDir, repo)}`);
-      await withLock(lockPath(this.#cacheDir, repo, file.etag), signal, waiting, async () => {
+      // The lock saves double downloads; correctness does not hang on it: two writers would write the same bytes, see download().
+      const lock = lockPath(this.#cacheDir, repo, file.etag);
+      const fetchOnce = async (): Promise<void> => {
         if ((await sizeOf(pointer)) === file.size) return;
         const fresh = (await sizeOf(blob)) !== file.size;
         if (fresh) {
@@ -206,7 +209,8 @@ class Place {
           this.#fetched.add(file.path);
         }
         await linkFile(blob, pointer, fresh);
-      });
+      };
+      await onDisk(lock, () => withLock(lock, { waiting, signal }, fetchOnce));
     }
     arrived(file.size, 0);
   }

@@ -191,7 +191,8 @@ function readingFailed(path: string, cause: unknown): unknown {
   return new VitrineError(`${path}: ${problem}`, { blame, cause });
 }
 
-function writingFailed(path: string, cause: unknown): unknown {
+/** A VitrineError for what the system said when `path` was to be written; anything else as it came. */
+export function writingFailed(path: string, cause: unknown): unknown {
   const code = systemCode(cause);
   if (code === undefined) return cause;
   const problem = writingProblems[code] ?? `the system says ${code}; choose another place`;

@@ -224,7 +224,7 @@ describe("a damaged checkpoint", () => {
     for (let at = headerEnd; at < bytes.length; at += 997) {
       place.last.files.set(checkpointFile, bytes.with(at, bytes[at] ^ 1));
       await expect(runOn(device, { options, resume: true }, place)).rejects.toThrow(
-        /damaged: its numbers do not match their checksum|holds (NaN|-?Infinity)/,
+        /its numbers do not match their checksum; the checkpoint is damaged|holds (NaN|-?Infinity)/,
       );
     }
   });
@@ -235,6 +235,8 @@ describe("a damaged checkpoint", () => {
     place.last.files.set(checkpointFile, place.last.files.get("model.safetensors")!);
     await expect(readCheckpoint(place.last.folder)).rejects.toThrow("not a checkpoint of Vitrine's training");
     place.last.files.set(checkpointFile, new Uint8Array(3));
-    await expect(readCheckpoint(place.last.folder)).rejects.toThrow(FormatError);
+    const cut = readCheckpoint(place.last.folder);
+    await expect(cut).rejects.toThrow(FormatError);
+    await expect(cut).rejects.toThrow("too short for a safetensors file; the checkpoint is damaged; fine-tune the model that lies beside it");
   });
 });

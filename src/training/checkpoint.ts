@@ -109,7 +109,11 @@ function slots(trained: readonly Trained[]): { name: string; weights: Weights }[
 async function openCheckpoint(folder: Folder): Promise<{ source: TensorSource; state: TrainState } | undefined> {
   const file = await folder.open(checkpointFile);
   if (file === undefined) return undefined;
-  const source = await openSafetensors(file);
+  const source = await openSafetensors(file).catch((error: unknown) => {
+    if (!(error instanceof FormatError)) throw error;
+    // The format's own cure, to fetch the file again, is for files that were fetched.
+    throw new FormatError(`${error.message.replace(/[;:,] (correct the file or )?fetch it again.*$/, "")}; ${damage}`, { cause: error });
+  });
   try {
     const { version, [STATE]: state } = source.metadata;
     if (state === undefined) throw new FormatError(`${source.name}: not a checkpoint of Vitrine's training; name another folder`);
@@ -140,8 +144,10 @@ function other(source: TensorSource, problem: string): FormatError {
   return new FormatError(`${source.name}: a checkpoint of another model: ${problem}; resume with the options the run was started with`);
 }
 
+const damage = "the checkpoint is damaged; fine-tune the model that lies beside it, or begin anew in another folder";
+
 function damaged(source: TensorSource, problem: string): FormatError {
-  return new FormatError(`${source.name}: the checkpoint is damaged: ${problem}; start again from the model folder beside it`);
+  return new FormatError(`${source.name}: ${problem}; ${damage}`);
 }
 
 function bytesOf(values: Float32Array): Uint8Array {

@@ -2,7 +2,8 @@
  * The command as users run it: a child process of bin/vitrine.js on the bundle, with real pipes and real signals, on a real model.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { REPO, scratchFolder, startHub } from "../../src/host/hub.testing.ts";
@@ -52,6 +53,41 @@ describe.skipIf(!isBuilt)("the built command (skipped where dist/cli is not buil
   it.skipIf(!existsSync(`${data}/gpt2-tokenizer`))("cuts the lecture's sentence as the lecture does (skipped without ../shared/data)", () => {
     const { stdout } = vitrine(["tokenize", "To date, the cleverest thinker of all time was", "--model", `${data}/gpt2-tokenizer`]);
     expect(stdout).toBe("To| date|,| the| cle|ve|rest| thinker| of| all| time| was\n2514 3128 11 262 1190 303 2118 45206 286 477 640 373\n");
+  });
+});
+
+describe.skipIf(!isBuilt)("a run of training that is killed again and again (skipped where dist/cli is not built)", () => {
+  it("ends with the weights of one that never was", { timeout: 60_000 }, async () => {
+    const folder = await scratchFolder();
+    try {
+      const text = join(folder, "text.txt");
+      writeFileSync(text, Array.from({ length: 300 }, (_, i) => `the ${["cat", "dog", "old man"][i % 3]} sat on mat ${i % 10}.\n`).join(""));
+      // Saved after every step, so that most of the time something is being written.
+      const sizes = "--tokenizer characters --layers 2 --heads 2 --width 64 --context 32 --batch 4 --dropout 0.1 --steps 60 --save-every 1 --evaluate-every 10 --evaluate-batches 2 --sample-every 0 --json".split(" "); // prettier-ignore
+      const argv = (name: string): string[] => ["train", text, "--out", join(folder, name), ...sizes];
+      expect(vitrine(argv("whole"))).toMatchObject({ code: 0, stderr: "" });
+
+      let next = argv("killed");
+      let kills = 0;
+      for (const after of [3, 11, 24, undefined]) {
+        const child = spawn(process.execPath, [command, ...next], { env, stdio: ["ignore", "pipe", "pipe"] });
+        let said = "";
+        const listen = (chunk: Buffer): void => {
+          said += chunk.toString();
+          if (after !== undefined && said.includes(`"type":"step","step":${after},`)) setTimeout(() => child.kill("SIGKILL"), 3 * kills);
+        };
+        child.stdout.on("data", listen);
+        child.stderr.on("data", listen);
+        const signal = await new Promise<string | null>((resolve) => child.on("close", (_, by) => resolve(by)));
+        expect(signal, said).toBe(after === undefined ? null : "SIGKILL");
+        kills++;
+        next = ["train", "--resume", "--out", join(folder, "killed"), "--json"];
+      }
+      for (const file of ["model.safetensors", "checkpoint.safetensors", "best/model.safetensors"])
+        expect(readFileSync(join(folder, "killed", file)).equals(readFileSync(join(folder, "whole", file))), file).toBe(true);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

@@ -1,6 +1,6 @@
 /** `vitrine train` and `vitrine eval` from end to end in this process, on models so small that the reference device will do. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { hostModels } from "../../src/cli/host-models.ts";
@@ -180,6 +180,7 @@ describe("what cannot be trained", () => {
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
     expect(stderr).toMatch(/^vitrine train: [^\n]+\n$/);
+    for (const name of ["no", "no-run"]) expect(existsSync(join(root, name)), name).toBe(false);
   });
 
   it.each<[string, () => string[], RegExp]>([
@@ -222,6 +223,38 @@ describe("what cannot be trained", () => {
       expect([code, stderr]).toEqual([2, expect.stringMatching(/^vitrine train: .*run\.json[^\n]+\n$/)]);
     }
   });
+});
+
+describe("a folder in which somebody trains", () => {
+  const lock = join(root, "shared/run.lock");
+  const holds = (pid: number): void => writeFileSync(lock, JSON.stringify({ host: hostname(), pid }));
+
+  it("is left to him; once his process is no more it is free", async () => {
+    await real(train("shared", "--steps", "2"));
+    expect(existsSync(lock)).toBe(false);
+    holds(process.ppid);
+    const before = readdirSync(join(root, "shared")).map((name) => [name, statSync(join(root, "shared", name)).mtimeMs]);
+    for (const argv of [train("shared", "--force"), ["train", "--resume", "--out", join(root, "shared"), "--steps", "4"]]) {
+      const { code, stderr } = await real(argv);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`process ${process.ppid} on ${hostname()} is training in it; wait for its end`)]);
+    }
+    expect(readdirSync(join(root, "shared")).map((name) => [name, statSync(join(root, "shared", name)).mtimeMs])).toEqual(before);
+
+    holds(2 ** 22 + 1); // above Linux's highest process number
+    expect((await real(["train", "--resume", "--out", join(root, "shared"), "--steps", "4"])).code).toBe(0);
+    expect(existsSync(lock)).toBe(false);
+  });
+});
+
+it("a checkpoint that is cut short names what lies beside it, and does not tell to fetch it", async () => {
+  await real(train("cut", "--steps", "2"));
+  truncateSync(join(root, "cut/checkpoint.safetensors"), 900);
+  const { code, stderr } = await real(["train", "--resume", "--out", join(root, "cut"), "--steps", "4"]);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(/checkpoint\.safetensors: .*; the checkpoint is damaged; fine-tune the model that lies beside it/),
+  ]);
+  expect(stderr).not.toContain("fetch");
 });
 
 describe("a signal", () => {

@@ -16,7 +16,7 @@ import type { TrainEnd } from "../../training/training.ts";
 import { interrupted } from "../errors.ts";
 import { beginFolder, checkNewFolder, openSavedRun, placeOf, writePlan, writeReport } from "../finetune-folder.ts";
 import { planOf, requestOf, resumedPlan } from "../finetune-plan.ts";
-import type { FinetuneFlags, FinetunePlan } from "../finetune-plan.ts";
+import type { FinetuneFlags, FinetunePaths, FinetunePlan } from "../finetune-plan.ts";
 import { questionsOf, reportOf, stopsOf, takeSnapshot } from "../finetune-report.ts";
 import type { Question, Snapshot } from "../finetune-report.ts";
 import { encodedText, openBase, plainTemplate, readTexts } from "../finetune-run.ts";
@@ -29,6 +29,7 @@ import { Progress } from "../progress.ts";
 import type { Run, Session } from "../session.ts";
 import { textFiles } from "../text-files.ts";
 import { Figures } from "../training-figures.ts";
+import { inRunFolder } from "../training-folder.ts";
 import { openLog } from "../training-log.ts";
 import type { TrainingLog } from "../training-log.ts";
 import { drawSample, sampleLine } from "../training-sample.ts";
@@ -119,7 +120,6 @@ function readTargets(text: string): string[] {
 }
 
 async function finetune(session: Session, model: string | undefined, named: readonly string[], flags: FinetuneFlags): Promise<number> {
-  const { out } = flags;
   if (named.length === 0 && !flags.resume)
     throw new VitrineError("a model and text are needed, for example vitrine finetune ./my-model tales.txt --out out/tales");
   const paths = {
@@ -130,10 +130,24 @@ async function finetune(session: Session, model: string | undefined, named: read
   const template = await readTemplate(flags.chatTemplate);
   const found = model === undefined ? undefined : await resolveModel(model);
   const id = found && (found.path === resolve(model!) ? found.path : model!); // a folder is found from anywhere, a name stays one
+  return inRunFolder(flags.out, () => finetuneIn(session, flags, { id, path: found?.path, paths, template }));
+}
+
+interface Asked {
+  /** The model that is learned from, as the plan keeps it, and its folder; undefined for a resume that names none. */
+  readonly id: string | undefined;
+  readonly path: string | undefined;
+  readonly paths: FinetunePaths;
+  readonly template: string | null;
+}
+
+/** The run, in a folder that is this process's alone. */
+async function finetuneIn(session: Session, flags: FinetuneFlags, { id, path, paths, template }: Asked): Promise<number> {
+  const { out } = flags;
   const saved = flags.resume ? await openSavedRun(out) : undefined;
   const request = saved ? resumedPlan(saved.plan, flags, id, paths.files, template) : requestOf(id!, flags, paths, template);
   const from = saved?.state?.step ?? 0;
-  if (saved === undefined) await checkNewFolder(out, found!.path, flags.force === true);
+  if (saved === undefined) await checkNewFolder(out, path!, flags.force === true);
   else if (saved.plan.options.steps < from || (flags.steps ?? Infinity) < from)
     throw new VitrineError(`--steps is ${flags.steps}, and ${from} are done already; give more, or begin anew in another --out`);
 

@@ -12,7 +12,7 @@ import { addDeviceFlags, numberIn, oneOf } from "../options.ts";
 import type { Run, Session } from "../session.ts";
 import { textFiles } from "../text-files.ts";
 import { Figures } from "../training-figures.ts";
-import { checkNewFolder, openSavedRun, placeOf, writePlan } from "../training-folder.ts";
+import { checkNewFolder, inRunFolder, openSavedRun, placeOf, writePlan } from "../training-folder.ts";
 import { openLog } from "../training-log.ts";
 import type { TrainingLog } from "../training-log.ts";
 import { defaultPreset, planOf, presets, resumedPlan } from "../training-plan.ts";
@@ -109,12 +109,17 @@ export function trainCommand(run: Run): Command {
 }
 
 async function trainFrom(session: Session, named: readonly string[], flags: TrainFlags): Promise<number> {
-  const { out } = flags;
   if (named.length === 0 && !flags.resume)
     throw new VitrineError(
       "no text was given; name files or folders with .txt files, for example vitrine train shakespeare.txt --out out/letters --preset letters",
     );
   const [files, validation] = [await textFiles(named), await textFiles(flags.validation ?? [])];
+  return inRunFolder(flags.out, () => trainIn(session, flags, files, validation));
+}
+
+/** The run, in a folder that is this process's alone. */
+async function trainIn(session: Session, flags: TrainFlags, files: readonly string[], validation: readonly string[]): Promise<number> {
+  const { out } = flags;
   const saved = flags.resume ? await openSavedRun(out) : undefined;
   const plan = saved ? resumedPlan(saved.plan, flags, files, validation) : planOf(flags, files, validation);
   const from = saved?.state?.step ?? 0;

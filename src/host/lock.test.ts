@@ -1,0 +1,67 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { withLock } from "./lock.ts";
+import type { Holder } from "./lock.ts";
+
+let root: string;
+let path: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "vitrine-lock-"));
+  path = join(root, "new/folder/run.lock");
+});
+afterEach(() => rm(root, { recursive: true }));
+
+const refuse = (holder: Holder): never => {
+  throw new Error(`held by ${holder.pid} on ${holder.host}`);
+};
+
+describe("a lock", () => {
+  it("names its holder while the work goes on, and goes with it, also when it fails", async () => {
+    const seen = await withLock(path, { waiting: refuse }, async () => JSON.parse(await readFile(path, "utf8")) as Holder);
+    expect(seen).toMatchObject({ host: hostname(), pid: process.pid });
+    await expect(withLock(path, { waiting: refuse }, () => Promise.reject(new Error("the work failed")))).rejects.toThrow("the work failed");
+    expect(await readdir(join(root, "new/folder"))).toEqual([]);
+  });
+
+  it("lets one in after the other, each told once that it waits", async () => {
+    const order: string[] = [];
+    let waited = 0;
+    const turn = (name: string): Promise<void> =>
+      withLock(path, { waiting: () => waited++ }, async () => {
+        order.push(`${name} in`);
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        order.push(`${name} out`);
+      });
+    await Promise.all([turn("a"), turn("b"), turn("c")]);
+    expect(order.map((step) => step.slice(2))).toEqual(["in", "out", "in", "out", "in", "out"]);
+    expect(waited).toBe(2);
+  });
+
+  it("tells who holds it to one that will not wait, and stays his", async () => {
+    await withLock(path, { waiting: refuse }, async () => {
+      await expect(withLock(path, { waiting: refuse }, () => Promise.resolve())).rejects.toThrow(`held by ${process.pid} on ${hostname()}`);
+      expect(await readFile(path, "utf8")).toContain(`${process.pid}`);
+    });
+  });
+
+  it("of a dead process is taken; of another machine, or half written, it is not", async () => {
+    await withLock(path, { waiting: refuse }, () => Promise.resolve());
+    await writeFile(path, JSON.stringify({ host: hostname(), pid: 2 ** 22 + 1 })); // above Linux's highest process number
+    expect(await withLock(path, { waiting: refuse }, () => Promise.resolve("in"))).toBe("in");
+    for (const content of [JSON.stringify({ host: "elsewhere", pid: 2 ** 22 + 1 }), "", "null", '{"pid":']) {
+      await writeFile(path, content);
+      await expect(
+        withLock(path, { waiting: refuse }, () => Promise.resolve("in")),
+        content,
+      ).rejects.toThrow("held by");
+    }
+  });
+
+  it("is waited for until it is told to stop", async () => {
+    await withLock(path, { waiting: refuse }, async () => {
+      await expect(withLock(path, { waiting: () => {}, signal: AbortSignal.timeout(50) }, () => Promise.resolve())).rejects.toThrow();
+    });
+  });
+});
