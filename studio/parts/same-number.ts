@@ -38,12 +38,6 @@ export function predictCalls(ids: readonly number[], name = "next"): string {
   return `const model = await loadModel(${JSON.stringify(studio.model?.info.name ?? "")});\nconst ${name} = await model.predict([${ids.join(", ")}]);`;
 }
 
-/** For a number that no command of vitrine prints: the library's calls, and their value printed. */
-export function nodeCommand(names: string, calls: readonly string[], value: string): string {
-  const script = [`import { ${names} } from "vitrine";`, ...calls, `console.log(${value});`, "process.exit();"].join(" ");
-  return `node --input-type=module -e ${shellWord(script)}`;
-}
-
 /** What the snippets of the cards use of the library. */
 const exported = [
   "capture",

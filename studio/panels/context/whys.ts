@@ -1,6 +1,7 @@
 /** Where the numbers of the panel come from, for the why card. A side is one memory: what it sees of the text, and what it makes of that. */
 import type { CompleteDistribution } from "../../engine/engine-client.ts";
-import { generateCommand, modelFlags, nodeCommand, predictCalls } from "../../parts/same-number.ts";
+import { nodeCommand } from "../../parts/node-command.ts";
+import { generateCommand, modelFlags, predictCalls } from "../../parts/same-number.ts";
 import { percent, signed, visible, whole } from "../../state/format.ts";
 import type { Why } from "../../state/why.ts";
 import type { Distance, Pair } from "./comparison.ts";

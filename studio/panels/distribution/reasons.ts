@@ -3,7 +3,7 @@ import { samplerCall } from "../../parts/sampling-code.ts";
 import { signed, visible, whole } from "../../state/format.ts";
 import type { Provenance, Why } from "../../state/why.ts";
 import type { Sampling } from "../../engine/protocol.ts";
-import { nodeCommand } from "../../parts/same-number.ts";
+import { nodeCommand } from "../../parts/node-command.ts";
 import { generateCommand, predictCalls } from "./command.ts";
 import type { Asked } from "./command.ts";
 import { t } from "./messages.ts";

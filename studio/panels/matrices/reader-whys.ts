@@ -1,6 +1,6 @@
 /** The words of a row times a vector: its sum, the bias, what the model computed, how far they differ, and the code that gives the same. */
 import type { ModelConfig } from "../../engine/protocol.ts";
-import { nodeCommand } from "../../parts/same-number.ts";
+import { nodeCommand } from "../../parts/node-command.ts";
 import { signed, whole } from "../../state/format.ts";
 import type { Why } from "../../state/why.ts";
 import { t } from "./messages.ts";

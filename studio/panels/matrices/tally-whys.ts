@@ -1,5 +1,5 @@
 /** The words of the count: weights, matrices, shares and the factors of their formulas, and the code that counts the same. */
-import { nodeCommand } from "../../parts/same-number.ts";
+import { nodeCommand } from "../../parts/node-command.ts";
 import type { ModelConfig, Tally } from "../../engine/protocol.ts";
 import { percent, shellWord, whole } from "../../state/format.ts";
 import type { Why } from "../../state/why.ts";

@@ -1,6 +1,6 @@
 /** Where the numbers of the panel come from, for the why card: counts, ids, bytes. */
 import type { Tokenized } from "../../engine/protocol.ts";
-import { nodeCommand } from "../../parts/same-number.ts";
+import { nodeCommand } from "../../parts/node-command.ts";
 import { shellWord, visible, whole } from "../../state/format.ts";
 import type { Why } from "../../state/why.ts";
 import type { Cut } from "./cutting.svelte.ts";

@@ -1,6 +1,7 @@
 /** Where the numbers of the panel come from, for the why card. */
 import { windowStart } from "../../engine/window.ts";
-import { generateCommand, modelFlags, nodeCommand, predictCalls, scoreWords, sightFlags, textBefore } from "../../parts/same-number.ts";
+import { nodeCommand } from "../../parts/node-command.ts";
+import { generateCommand, modelFlags, predictCalls, scoreWords, sightFlags, textBefore } from "../../parts/same-number.ts";
 import { samplerCall, samplingFlags } from "../../parts/sampling-code.ts";
 import { percent, shellWord, signed, visible, whole } from "../../state/format.ts";
 import { studio } from "../../state/studio.svelte.ts";
