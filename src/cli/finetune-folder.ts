@@ -2,84 +2,85 @@
  * The folder of a fine-tuning run: what may be written where, its plan (finetune.json), and what lies in it for `generate --model DIR`:
  * a whole model, or a LoRA adapter. Checkpoints are training/checkpoint.ts's, the log training-log.ts's.
  */
-import { readFile, rm, stat } from "node:fs/promises";
+import { readFile, realpath, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Folder } from "../base/bytes.ts";
 import { FormatError, quoted, VitrineError } from "../base/errors.ts";
 import { isJsonObject, parseJsonObject } from "../base/json.ts";
 import { saveAdapters } from "../engine/adapters.ts";
 import { generationConfigFrom, saveFinetuned } from "../engine/finetuned.ts";
-import { adapterConfigFile, adapterWeightsFile } from "../formats/peft.ts";
 import { nodeFolder, nodeFolderWriter, removeLeftovers } from "../host/node-files.ts";
 import type { Adapters } from "../model/adapters.ts";
 import type { LanguageModel } from "../model/model.ts";
-import { checkpointFile, readCheckpoint } from "../training/checkpoint.ts";
+import { readCheckpoint } from "../training/checkpoint.ts";
 import type { CheckpointPlace } from "../training/checkpoint.ts";
 import type { TrainState } from "../training/training.ts";
 import type { FinetunePlan } from "./finetune-plan.ts";
-import { bestFolder } from "./training-folder.ts";
+import { bestFolder, checkFree, clearFolder, finetunePlanFile, reportFile } from "./run-folder.ts";
 
-const planFile = "finetune.json";
 const planVersion = 1;
 
 /** Throws VitrineError where a new run would cost somebody a run or a model, or has no place. `model` is the folder that is learned from. */
 export async function checkNewFolder(out: string, model: string, force: boolean): Promise<void> {
-  if (resolve(out) === resolve(model)) throw new VitrineError(`--out ${quoted(out)} is the model itself; give another folder`);
-  const found = await stat(out).catch(() => undefined);
-  if (found === undefined) return;
-  if (!found.isDirectory()) throw new VitrineError(`--out ${quoted(out)} is a file, expected a folder; choose another name`);
-  if (force) return;
-  const state = await readCheckpoint(nodeFolder(out));
-  if (state !== undefined)
-    throw new VitrineError(
-      `--out ${quoted(out)} holds a run after step ${state.step} of ${state.options.steps}; go on with vitrine finetune --resume --out ${out}, choose another folder, or write over it with --force`,
-    );
-  for (const file of ["config.json", "model.safetensors", adapterConfigFile]) {
-    if ((await stat(join(out, file)).catch(() => undefined)) !== undefined)
-      throw new VitrineError(`--out ${quoted(out)} holds a model already (${file}); choose another folder, or write over it with --force`);
-  }
+  const [to, best, from] = await Promise.all([out, join(out, bestFolder), model].map(realPath));
+  if (from === to) throw new VitrineError(`--out ${quoted(out)} is the model itself; give another folder`);
+  if (from === best) throw new VitrineError(`--out ${quoted(out)} holds the model itself (${bestFolder}); give another folder`);
+  if ((await stat(out).catch(() => undefined))?.isDirectory() === false)
+    throw new VitrineError(`--out ${quoted(out)} is a file, expected a folder; choose another name`);
+  if (!force) await checkFree(out);
 }
 
-/** The plan and the checkpoint to go on from; no checkpoint where the run ended before its first. Throws VitrineError when there is no run. */
-export async function openSavedRun(out: string): Promise<{ plan: FinetunePlan; state: TrainState | undefined }> {
-  const path = join(out, planFile);
+/** Links followed, where there is something. */
+function realPath(path: string): Promise<string> {
+  return realpath(path).catch(() => resolve(path));
+}
+
+export interface SavedFinetuning {
+  readonly plan: FinetunePlan;
+  /** Model and texts, as checkpoints name them; undefined in a run that an older version began. */
+  readonly data: string | undefined;
+  /** Of the checkpoint; undefined where the run ended before its first. */
+  readonly state: TrainState | undefined;
+}
+
+/** What there is to go on from. Throws VitrineError when there is no run. */
+export async function openSavedRun(out: string): Promise<SavedFinetuning> {
+  const path = join(out, finetunePlanFile);
   const text = await readFile(path, "utf8").catch((error: unknown) => {
-    const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? `there is no ${planFile} in it` : (error as Error).message;
+    const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? `there is no ${finetunePlanFile} in it` : (error as Error).message;
     throw new VitrineError(`--resume: ${quoted(out)} holds no run of vitrine finetune, ${why}; name the --out of a run, or leave --resume out`, {
       cause: error,
     });
   });
   for (const folder of [out, join(out, bestFolder)]) await removeLeftovers(folder);
-  return { plan: parsePlan(path, text), state: await readCheckpoint(nodeFolder(out)) };
+  const state = await readCheckpoint(nodeFolder(out));
+  const { plan, data } = parsePlan(path, text);
+  return { plan, data: state?.data ?? data, state };
 }
 
 /** Written by us, so its frame is checked and what is in it believed: wrong numbers are refused where they are used. */
-function parsePlan(name: string, text: string): FinetunePlan {
-  const { version, plan } = parseJsonObject(name, text);
+function parsePlan(name: string, text: string): Pick<SavedFinetuning, "plan" | "data"> {
+  const { version, plan, data } = parseJsonObject(name, text);
   if (version !== planVersion) throw new FormatError(`${name}: its version is ${JSON.stringify(version)}, this program reads ${planVersion}`);
   const whole =
     isJsonObject(plan) &&
     Array.isArray(plan.files) &&
+    plan.files.every((file) => typeof file === "string") &&
     typeof plan.model === "string" &&
     [plan.options, plan.report, plan.validation].every(isJsonObject) &&
     (plan.lora === null || isJsonObject(plan.lora));
   if (!whole) throw new FormatError(`${name}: not the plan of a run; begin anew in another --out`);
-  return plan as unknown as FinetunePlan;
+  return { plan: plan as unknown as FinetunePlan, data: typeof data === "string" ? data : undefined };
 }
 
-export async function writePlan(out: string, plan: FinetunePlan): Promise<void> {
-  const text = `${JSON.stringify({ version: planVersion, plan }, null, 2)}\n`;
-  await nodeFolderWriter(out).write(planFile, [new TextEncoder().encode(text)]);
+export async function writePlan(out: string, plan: FinetunePlan, data: string): Promise<void> {
+  const text = `${JSON.stringify({ version: planVersion, data, plan }, null, 2)}\n`;
+  await nodeFolderWriter(out).write(finetunePlanFile, [new TextEncoder().encode(text)]);
 }
 
-/**
- * Makes the folder ready for a new run: what an older one left and the new one would not write over is taken away, since a folder with
- * two models would open as the wrong one; then the tokenizer's files are put there.
- */
+/** Makes the folder ready for a new run: what an older one left goes, then the tokenizer's files are put there. */
 export async function beginFolder(out: string, tokenizerFiles: Readonly<Record<string, string>>): Promise<void> {
-  const models = ["config.json", "generation_config.json", "model.safetensors", adapterConfigFile, adapterWeightsFile];
-  for (const file of [checkpointFile, reportFile, ...models, ...models.map((model) => join(bestFolder, model))])
-    await rm(join(out, file), { force: true });
+  await clearFolder(out);
   await writeTexts(out, tokenizerFiles);
 }
 
@@ -118,8 +119,6 @@ export async function placeOf(out: string, { model, adapters, base, tokenizerFil
     },
   };
 }
-
-export const reportFile = "report.json";
 
 export async function writeReport(out: string, report: object): Promise<void> {
   await writeTexts(out, { [reportFile]: `${JSON.stringify(report, null, 2)}\n` });

@@ -9,7 +9,7 @@ import { trainSettings } from "../training/settings.ts";
 import type { TrainSettings } from "../training/settings.ts";
 import type { TokenData } from "../training/token-list.ts";
 import type { DeviceFlags } from "./options.ts";
-import { free, resumedRates } from "./training-plan.ts";
+import { checkSchedule, free, resumedOptions } from "./training-plan.ts";
 
 export interface FinetuneFlags extends DeviceFlags {
   readonly out: string;
@@ -106,10 +106,7 @@ export function requestOf(model: string, flags: FinetuneFlags, paths: FinetunePa
     throw new VitrineError(`--validation ${quoted(paths.validation[0])} is of another kind than the files to learn from; give ${kind === "chat" ? "chat transcripts (.jsonl)" : "text"} too`); // prettier-ignore
   if (template !== null && kind === "text")
     throw new VitrineError("--chat-template is for chat transcripts (.jsonl), and the files are text; leave it out");
-  if (paths.oldText.some((file) => /\.jsonl$/i.test(file)))
-    throw new VitrineError(
-      `--old-text ${quoted(paths.oldText[0])}: chat transcripts came, expected plain text, for example some of what the model was trained on`,
-    );
+  checkOldText(paths.oldText);
   return {
     model,
     files: paths.files,
@@ -120,6 +117,13 @@ export function requestOf(model: string, flags: FinetuneFlags, paths: FinetunePa
     sampleEvery: flags.sampleEvery ?? null,
     report: { prompts: flags.reportPrompt ?? null, tokens: flags.reportTokens ?? 32, oldText: paths.oldText },
   };
+}
+
+function checkOldText(files: readonly string[]): void {
+  if (files.some((file) => /\.jsonl$/i.test(file)))
+    throw new VitrineError(
+      `--old-text ${quoted(files[0])}: chat transcripts came, expected plain text, for example some of what the model was trained on`,
+    );
 }
 
 function checkFlags(flags: FinetuneFlags): void {
@@ -150,12 +154,9 @@ export function planOf(request: FinetuneRequest, flags: FinetuneFlags, config: M
   const { batch = defaults.batch, accumulate = 1 } = flags;
   const once = train.tokens.length / (batch * accumulate * context);
   const steps = flags.steps ?? Math.max(fewestSteps, Math.ceil((flags.epochs ?? defaults.epochs) * once));
-  if (flags.warmup !== undefined && flags.warmup > steps)
-    throw new VitrineError(
-      `--warmup is ${flags.warmup}, more than all ${steps} steps: the learning rate would never be reached; give at most ${steps}`,
-    );
   const usual = (5e-5 * 768) / config.width;
   const learningRate = flags.learningRate ?? Number(Math.min(3e-3, lora ? 4 * usual : usual).toPrecision(2));
+  checkSchedule({ steps, learningRate, warmup: flags.warmup ?? 0, leastLearningRate: 0 });
   const options = trainSettings(
     {
       steps,
@@ -179,12 +180,12 @@ export function planOf(request: FinetuneRequest, flags: FinetuneFlags, config: M
   return { ...request, lora, options };
 }
 
-/** The saved plan of a run that goes on; only its schedule, and what is shown, may change. Throws VitrineError for flags that contradict it. */
+/** The saved plan of a run that goes on; only its schedule, what is shown, and where its texts lie, may change. Throws VitrineError for flags that contradict it. */
 export function resumedPlan(
   saved: FinetunePlan,
   flags: FinetuneFlags,
   model: string | undefined,
-  files: readonly string[],
+  paths: FinetunePaths,
   template: string | null,
 ): FinetunePlan {
   checkFlags({ ...flags, lora: flags.lora ?? saved.lora !== null });
@@ -196,7 +197,7 @@ export function resumedPlan(
   if (flags.force) throw new VitrineError("--force writes over a run and --resume goes on with it; give one of them");
   if (flags.epochs !== undefined) throw new VitrineError("--epochs cannot be changed by --resume; say how many steps in all with --steps");
   if (model !== undefined && model !== saved.model) refuse("MODEL", model, saved.model);
-  if (files.length > 0 && JSON.stringify(files) !== JSON.stringify(saved.files)) refuse("FILES", files.join(" "), saved.files.join(" "));
+  if (paths.files.length > 0 && kindOf(paths.files) !== saved.kind) refuse("FILES", paths.files.join(" "), saved.files.join(" "));
   if (template !== null && template !== saved.template) refuse("--chat-template", "of other words", "another");
   if (flags.lora && saved.lora === null)
     throw new VitrineError("--lora cannot be begun by --resume: this run changes all weights; leave it out, or begin anew in another --out");
@@ -206,24 +207,22 @@ export function resumedPlan(
   for (const flag of [...fixed, "rank", "alpha"])
     if (asked[flag] !== undefined && asked[flag] !== before[flag]) refuse(`--${dashed(flag)}`, asked[flag], before[flag]);
   if (flags.targets !== undefined && flags.targets.join() !== saved.lora?.targets.join()) refuse("--targets", flags.targets, saved.lora?.targets);
-  if (flags.validation !== undefined || (flags.validationShare !== undefined && flags.validationShare !== before.share))
+  if (
+    (flags.validation !== undefined && !("files" in saved.validation)) ||
+    (flags.validationShare !== undefined && flags.validationShare !== before.share)
+  )
     throw new VitrineError("--resume goes on with the validation text the run began with; leave --validation and --validation-share out");
+  checkOldText(paths.oldText);
   return {
     ...saved,
-    options: {
-      ...saved.options,
-      ...resumedRates(saved.options, flags),
-      steps: flags.steps ?? saved.options.steps,
-      warmup: flags.warmup ?? saved.options.warmup,
-      clip: flags.clip ?? saved.options.clip,
-      evaluateEvery: flags.evaluateEvery ?? saved.options.evaluateEvery,
-      saveEvery: flags.saveEvery ?? saved.options.saveEvery,
-    },
+    files: paths.files.length > 0 ? paths.files : saved.files,
+    validation: flags.validation === undefined ? saved.validation : { files: paths.validation },
+    options: resumedOptions(saved.options, flags),
     sampleEvery: flags.sampleEvery ?? saved.sampleEvery,
     report: {
       prompts: flags.reportPrompt ?? saved.report.prompts,
       tokens: flags.reportTokens ?? saved.report.tokens,
-      oldText: saved.report.oldText,
+      oldText: flags.oldText === undefined ? saved.report.oldText : paths.oldText,
     },
   };
 }

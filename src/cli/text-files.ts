@@ -1,8 +1,8 @@
 /**
- * The texts a command is to read: files as they were named, and of folders every .txt inside, however deep.
+ * The texts a command is to read: files as they were named, and of folders every .txt inside, however deep, links followed.
  * What is in them is training/tokens.ts's business.
  */
-import { readdir, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { nearest, quoted, VitrineError } from "../base/errors.ts";
 
@@ -22,14 +22,18 @@ export async function textFiles(paths: readonly string[]): Promise<string[]> {
   return [...new Set(found)];
 }
 
-async function textsIn(folder: string): Promise<string[]> {
+/** `above` are the folders on the way, as they are without links: a link back to one of them is not followed. */
+async function textsIn(folder: string, above: readonly string[] = []): Promise<string[]> {
+  const here = await realpath(folder).catch((error: unknown) => missing(folder, error));
+  if (above.includes(here)) return [];
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => missing(folder, error));
   const found: string[] = [];
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(folder, entry.name);
     if (entry.name.startsWith(".")) continue;
-    if (entry.isDirectory()) found.push(...(await textsIn(path)));
-    else if (/\.txt$/i.test(entry.name) && (await stat(path).catch(() => undefined))?.isFile()) found.push(path);
+    const kind = await stat(path).catch(() => undefined); // of what a link points at
+    if (kind?.isDirectory()) found.push(...(await textsIn(path, [...above, here])));
+    else if (/\.txt$/i.test(entry.name) && kind?.isFile()) found.push(path);
   }
   return found;
 }

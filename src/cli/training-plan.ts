@@ -4,7 +4,7 @@
  * The flags themselves are commands/train.ts, doing it is training-run.ts.
  */
 import { resolve } from "node:path";
-import { quoted, VitrineError } from "../base/errors.ts";
+import { VitrineError } from "../base/errors.ts";
 import { readConfig } from "../model/config-file.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { trainSettings } from "../training/settings.ts";
@@ -136,14 +136,7 @@ export function planOf(flags: TrainFlags, files: readonly string[], validation: 
   checkTokenizer(flags, tokenizer);
   const steps = flags.steps ?? preset.steps;
   const learningRate = flags.learningRate ?? preset.learningRate;
-  if (flags.warmup !== undefined && flags.warmup > steps)
-    throw new VitrineError(
-      `--warmup is ${flags.warmup}, more than all ${steps} steps: the learning rate would never be reached; give at most ${steps}`,
-    );
-  if (flags.leastLearningRate !== undefined && flags.leastLearningRate > learningRate)
-    throw new VitrineError(
-      `--least-learning-rate is ${flags.leastLearningRate}, above the learning rate ${learningRate}; give at most that, it is where the rate ends`,
-    );
+  checkSchedule({ steps, learningRate, warmup: flags.warmup ?? 0, leastLearningRate: flags.leastLearningRate ?? 0 });
   if (flags.validation !== undefined && flags.validationShare !== undefined)
     throw new VitrineError("--validation and --validation-share were both given; a text of its own, or a share of the files: give one of them");
   const model = modelOf(flags, preset);
@@ -180,6 +173,21 @@ export function planOf(flags: TrainFlags, files: readonly string[], validation: 
       tokens: flags.sampleTokens ?? (tokenizer === "characters" ? lettersInSample : tokensInSample),
     },
   };
+}
+
+/** Throws VitrineError, naming the flags, for a schedule that contradicts itself. */
+export function checkSchedule({
+  steps,
+  warmup,
+  learningRate,
+  leastLearningRate,
+}: Pick<TrainSettings, "steps" | "warmup" | "learningRate" | "leastLearningRate">): void {
+  if (warmup > steps)
+    throw new VitrineError(`--warmup is ${warmup}, more than all ${steps} steps: the learning rate would never be reached; give at most ${steps}`);
+  if (leastLearningRate > learningRate)
+    throw new VitrineError(
+      `--least-learning-rate is ${leastLearningRate}, above the learning rate ${learningRate}; give at most that, it is where the rate ends`,
+    );
 }
 
 /** A folder that is there whatever the working folder is later; a name stays one. */
@@ -248,7 +256,10 @@ export function configOf({ architecture, ...plan }: ModelPlan, vocabularySize: n
   );
 }
 
-/** The saved plan of a run that goes on, with what may change: its schedule, and what is shown. Throws VitrineError for flags that contradict it. */
+/**
+ * The saved plan of a run that goes on, with what may change: its schedule, what is shown, and where its texts lie; whether they are
+ * the same is seen once they are read. Throws VitrineError for flags that contradict it.
+ */
 export function resumedPlan(saved: TrainPlan, flags: TrainFlags, files: readonly string[], validation: readonly string[]): TrainPlan {
   const asked: Readonly<Record<string, unknown>> = { ...flags };
   for (const [flag, before] of Object.entries(settings(saved))) {
@@ -258,17 +269,16 @@ export function resumedPlan(saved: TrainPlan, flags: TrainFlags, files: readonly
   if (flags.preset !== undefined)
     throw new VitrineError(`--preset ${flags.preset}: --resume goes on with the settings the run began with; leave it out`);
   if (flags.force) throw new VitrineError("--force writes over a run and --resume goes on with it; give one of them");
-  if (files.length > 0 && !sameList(files, saved.files)) throw otherFiles("FILES", files, saved.files);
-  if (flags.validation !== undefined && !("files" in saved.validation && sameList(validation, saved.validation.files)))
-    throw otherFiles("--validation", validation, "files" in saved.validation ? saved.validation.files : []);
+  if (flags.validation !== undefined && !("files" in saved.validation))
+    throw new VitrineError(
+      `--validation: in this run a share of the text is kept for it (${saved.validation.share}); leave it out, or begin anew in another --out`,
+    );
   const { every, prompt, tokens } = saved.sample;
   return {
     ...saved,
-    options: {
-      ...saved.options,
-      ...Object.fromEntries(free.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]])),
-      ...resumedRates(saved.options, flags),
-    },
+    files: files.length > 0 ? files : saved.files,
+    validation: flags.validation === undefined ? saved.validation : { files: validation },
+    options: resumedOptions(saved.options, flags),
     sample: { every: flags.sampleEvery ?? every, prompt: flags.samplePrompt ?? prompt, tokens: flags.sampleTokens ?? tokens },
   };
 }
@@ -286,13 +296,16 @@ export const free = [
   "saveEvery",
 ] as const;
 
-/** A lower learning rate on resume takes the least one down with it, where that is not given. */
-export function resumedRates(
-  saved: Pick<TrainSettings, "learningRate" | "leastLearningRate">,
-  { learningRate = saved.learningRate, leastLearningRate }: { readonly learningRate?: number; readonly leastLearningRate?: number },
-): Pick<TrainSettings, "learningRate" | "leastLearningRate"> {
+type Free = Pick<TrainSettings, (typeof free)[number]>;
+
+/** The options of a run that goes on. A lower learning rate takes the least one down with it, where that is not given. Throws VitrineError. */
+export function resumedOptions(saved: TrainSettings, flags: Partial<Free>): TrainSettings {
+  const given = Object.fromEntries(free.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]])) as Partial<Free>;
+  const { learningRate = saved.learningRate } = given;
   const least = learningRate === saved.learningRate ? saved.leastLearningRate : (saved.leastLearningRate * learningRate) / saved.learningRate;
-  return { learningRate, leastLearningRate: leastLearningRate ?? least };
+  const options = { ...saved, leastLearningRate: least, ...given };
+  checkSchedule(options);
+  return options;
 }
 
 /** What a resume may not change, under the names of the flags. */
@@ -316,16 +329,4 @@ function refused(flag: string, now: string | number | boolean, before: string | 
       " ",
     ),
   );
-}
-
-function otherFiles(what: string, now: readonly string[], before: readonly string[]): VitrineError {
-  const stray = now.find((file) => !before.includes(file)) ?? before.find((file) => !now.includes(file)) ?? "";
-  const difference = before.includes(stray) ? `${quoted(stray)} is missing` : `${quoted(stray)} is new`;
-  return new VitrineError(
-    `${what}: --resume goes on with the texts the run began with, and here ${difference}; leave ${what} out, or begin anew in another --out`,
-  );
-}
-
-function sameList(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((item, i) => item === b[i]);
 }

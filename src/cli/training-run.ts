@@ -7,6 +7,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import type { ByteSource } from "../base/bytes.ts";
+import { VitrineError } from "../base/errors.ts";
 import type { Device } from "../device/device.ts";
 import { loadTokenizerOnly } from "../engine/load.ts";
 import { localEngine } from "../engine/local.ts";
@@ -18,7 +19,6 @@ import { initialModel } from "../model/random-weights.ts";
 import { tally } from "../model/tally.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { checkLength } from "../training/batch.ts";
-import { checkpointFile } from "../training/checkpoint.ts";
 import { endOfTextId, splitCorpus } from "../training/split.ts";
 import { encodeCorpus } from "../training/tokens.ts";
 import type { Corpus } from "../training/tokens.ts";
@@ -26,7 +26,8 @@ import type { TokenData } from "../training/token-list.ts";
 import type { DeviceFlags } from "./options.ts";
 import { Progress } from "./progress.ts";
 import type { Session } from "./session.ts";
-import { bestFolder, tokensFolder, writePlan } from "./training-folder.ts";
+import { clearFolder } from "./run-folder.ts";
+import { tokensFolder, writePlan } from "./training-folder.ts";
 import { configOf } from "./training-plan.ts";
 import type { TrainPlan } from "./training-plan.ts";
 import { writeTokenizer } from "./training-tokenizer.ts";
@@ -52,8 +53,8 @@ export async function openRun(
   goesOn: boolean,
   check: (run: OpenedRun) => void,
 ): Promise<OpenedRun> {
+  const aside = goesOn ? undefined : await temporaryFolder();
   const device = await openDevice({ device: flags.device, threads: flags.threads, onNote: (note) => void session.notice(note) });
-  const aside = goesOn ? undefined : await mkdtemp(join(tmpdir(), "vitrine-run-"));
   const tokens = join(out, tokensFolder);
   const hadTokens = existsSync(tokens);
   try {
@@ -69,7 +70,7 @@ export async function openRun(
     const data = other === undefined ? corpus.fingerprint : `${corpus.fingerprint}+${other.fingerprint}`;
     const run = { engine, data, ...parts };
     check(run);
-    if (aside !== undefined) await takeFolder(out, aside, plan);
+    if (aside !== undefined) await takeFolder(out, aside, plan, data);
     return run;
   } catch (error) {
     device.dispose();
@@ -80,12 +81,24 @@ export async function openRun(
   }
 }
 
-/** From here on the folder is the new run's. With --force an older one lay there: what would not fit the new one goes. */
-async function takeFolder(out: string, aside: string, plan: TrainPlan): Promise<void> {
-  for (const old of [checkpointFile, "model.safetensors", bestFolder]) await rm(join(out, old), { recursive: true, force: true });
+/** From here on the folder is the new run's. */
+async function takeFolder(out: string, aside: string, plan: TrainPlan, data: string): Promise<void> {
+  await clearFolder(out);
   const writer = nodeFolderWriter(out);
   for (const file of await readdir(aside)) await writer.write(file, [await readFile(join(aside, file))]);
-  await writePlan(out, plan);
+  await writePlan(out, plan, data);
+}
+
+async function temporaryFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), "vitrine-run-")).catch((error: unknown) => {
+    throw new VitrineError(
+      `no temporary folder can be made in ${tmpdir()}: ${(error as Error).message}; let TMPDIR name a folder that can be written to`,
+      {
+        blame: "work",
+        cause: error,
+      },
+    );
+  });
 }
 
 async function encoded(session: Session, out: string, files: readonly ByteSource[], tokenizer: Tokenizer, title: string): Promise<Corpus> {

@@ -277,7 +277,7 @@ describe("Ctrl-C", () => {
     hub.takeOver = () => false;
     const lock = lockPath(cacheDir, REPO, etag);
     await mkdir(join(lock, ".."), { recursive: true });
-    await writeFile(lock, JSON.stringify({ host: hostname(), pid: process.pid }));
+    await writeFile(lock, JSON.stringify({ host: hostname(), pid: process.ppid }));
     expect((await fail({ signal: AbortSignal.timeout(300) })).message).toContain("stopped");
     expect(performance.now() - start).toBeLessThan(5000);
   });

@@ -1,5 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { hostname, tmpdir, uptime } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { withLock } from "./lock.ts";
@@ -46,17 +46,26 @@ describe("a lock", () => {
     });
   });
 
-  it("of a dead process is taken; of another machine, or half written, it is not", async () => {
+  const here = hostname();
+  const gone = 2 ** 22 + 1; // above Linux's highest process number
+  it.each<[string, object | string, number, boolean]>([
+    ["a process that is gone", { host: here, pid: gone }, 0, true],
+    ["a living process", { host: here, pid: process.ppid }, 0, false],
+    ["a living process, of before the machine was started", { host: here, pid: process.ppid }, uptime() + 60, true],
+    ["one that had this process's number", { host: here, pid: process.pid, id: "another" }, 0, true],
+    ["another machine, heard just now", { host: "elsewhere", pid: gone }, 5, false],
+    ["another machine, silent for long", { host: "elsewhere", pid: gone }, 100, true],
+    ["nobody yet", "", 0, false],
+    ["nobody, for longer than a name takes", '{"pid":', 15, true],
+    ["something else", "null", 15, true],
+  ])("of %s", async (_, holder, secondsOld, dead) => {
     await withLock(path, { waiting: refuse }, () => Promise.resolve());
-    await writeFile(path, JSON.stringify({ host: hostname(), pid: 2 ** 22 + 1 })); // above Linux's highest process number
-    expect(await withLock(path, { waiting: refuse }, () => Promise.resolve("in"))).toBe("in");
-    for (const content of [JSON.stringify({ host: "elsewhere", pid: 2 ** 22 + 1 }), "", "null", '{"pid":']) {
-      await writeFile(path, content);
-      await expect(
-        withLock(path, { waiting: refuse }, () => Promise.resolve("in")),
-        content,
-      ).rejects.toThrow("held by");
-    }
+    await writeFile(path, typeof holder === "string" ? holder : JSON.stringify(holder));
+    const at = new Date(Date.now() - secondsOld * 1000);
+    await utimes(path, at, at);
+    const taken = withLock(path, { waiting: refuse, silenceMs: 60_000 }, () => Promise.resolve("in"));
+    if (dead) expect(await taken).toBe("in");
+    else await expect(taken).rejects.toThrow("held by");
   });
 
   it("is waited for until it is told to stop", async () => {

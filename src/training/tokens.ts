@@ -52,6 +52,8 @@ export async function encodeCorpus(files: readonly ByteSource[], tokenizer: Toke
   const encoded =
     cached ??
     (await encodeFiles(files, tokenizer, { signal: options.signal, onProgress: (done, total) => options.onProgress?.(done, total, "encoding") }));
+  if (encoded.tokens.length === 0)
+    throw new VitrineError(`${files.map(({ name }) => name).join(", ")}: no text, nothing but marks of its end; leave it out or put text into it`);
   if (cached === undefined) await writeCache(file, encoded, tokenizer, identity, options);
   if (encoded.invalidBytes > 0) {
     const kept = tokenizer.kind === "byte-level-bpe" ? "they are kept byte for byte" : "each is read as U+FFFD";

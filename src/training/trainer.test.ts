@@ -4,6 +4,7 @@ import type { Device } from "../device/device.ts";
 import { openReference } from "../device/reference/reference.ts";
 import { openModelFolder } from "../formats/hf-folder.ts";
 import { loadLanguageModel } from "../model/load.ts";
+import { readCheckpoint } from "./checkpoint.ts";
 import { busy, learned, runOn, testPlace, tinyModel, weightBits, wheel } from "./run.testing.ts";
 import { train } from "./trainer.ts";
 import type { TrainEvaluation, TrainEvent, TrainStep } from "./training.ts";
@@ -200,6 +201,26 @@ describe("what cannot be trained", () => {
     learner.dispose();
     const [resumed, whole] = [await runOn(device, { options, resume: true }, place), await runOn(device, { options })];
     expect(resumed.weights).toEqual(whole.weights);
+  });
+
+  it("losses far worse than guessing are not saved over the checkpoint from before", async () => {
+    const place = testPlace();
+    const learner = await tinyModel(device);
+    const warnings: string[] = [];
+    const breakAt3 = (event: TrainEvent): boolean => {
+      if (event.type === "warning") warnings.push(event.message);
+      if (event.type === "step" && event.step === 4) learner.writeParameter("transformer.ln_f.weight", new Float32Array(8).fill(3000));
+      return false;
+    };
+    const options = { ...busy, saveEvery: 1, evaluateEvery: 0 };
+    await expect(runOn(device, { options }, place, breakAt3, learner)).rejects.toThrow(
+      /^training: the loss is \d.* at step 6, far worse than guessing \(2\.4\); .*\(--resume --learning-rate X\); the checkpoint of step 4 stays in out$/,
+    );
+    expect(warnings).toEqual([
+      expect.stringMatching(/^not saved: training: the loss is .* at step 5, .*; the checkpoint of step 4 stays in out; training goes on/),
+    ]);
+    expect((await readCheckpoint(place.last.folder))?.step).toBe(4);
+    learner.dispose();
   });
 
   it("broken weights are neither saved nor called a validation loss", async () => {

@@ -48,7 +48,7 @@ export interface TrainRun {
  * The same run on the same device gives the same numbers, and so does one that was interrupted at any moment and resumed.
  *
  * Throws VitrineError for options, texts or a checkpoint that do not fit; when a loss or gradient is no longer a number (nothing is
- * saved then: the last checkpoint stays); and when the last save, or that of an interruption, fails. Saves before are tried again
+ * saved then: the last checkpoint stays, which is not written over either while losses are far worse than guessing); and when the last save, or that of an interruption, fails. Saves before are tried again
  * instead, with a warning: a disk that is full now may have room later. A caller who stops listening ends the run without a save.
  */
 export async function* train(run: TrainRun): AsyncGenerator<TrainEvent, void> {
@@ -88,6 +88,9 @@ class Loop {
   #saved = 0;
   #savedOnce = false;
   #tokens = 0;
+  /** Steps one after the other whose loss is far worse than guessing. */
+  #ruined = 0;
+  #loss = NaN;
   readonly #started = performance.now();
 
   constructor(run: TrainRun, settings: TrainSettings, optimiser: AdamW) {
@@ -137,6 +140,8 @@ class Loop {
     });
     this.step = step;
     this.#tokens += result.tokens;
+    this.#loss = result.loss;
+    this.#ruined = result.loss > farWorseThanGuessing(model) ? this.#ruined + 1 : 0;
     return { type: "step", step, steps: this.#settings.steps, ...result };
   }
 
@@ -172,6 +177,7 @@ class Loop {
     if (place === undefined) return;
     const started = performance.now();
     try {
+      this.#checkWorthSaving(must);
       await writeCheckpoint(place.writer, model.device, this.#optimiser, this.#state());
       this.#saved = this.step;
       this.#savedOnce = true;
@@ -191,6 +197,19 @@ class Loop {
     if (aborted && (this.step > this.#saved || (!this.#savedOnce && this.step > 0))) yield* this.save(true);
     const seconds = (performance.now() - this.#started) / 1000;
     yield { type: "end", reason: aborted ? "aborted" : "done", step: this.step, tokens: this.#tokens, seconds };
+  }
+
+  /**
+   * Throws VitrineError where the weights are lost though their numbers are still numbers: the checkpoint before is worth more.
+   * A single step may have met a strange text: that only puts a save off.
+   */
+  #checkWorthSaving(must: boolean): void {
+    if (this.#ruined < (must ? 2 : 1)) return;
+    const guessing = Math.log(this.#run.model.config.vocabularySize).toFixed(1);
+    throw new VitrineError(
+      `training: the loss is ${this.#loss.toPrecision(3)} at step ${this.step}, far worse than guessing (${guessing}); a learning rate that is too high is the likely cause: go on with a lower one (--resume --learning-rate X)`,
+      { blame: "work" },
+    );
   }
 
   /** The folders that `generate` opens. True when the best one was written too. */
@@ -228,6 +247,11 @@ class Loop {
   #warning(message: string): TrainEvent {
     return { type: "warning", step: this.step, message };
   }
+}
+
+/** In nats. A model that knows nothing has ln(vocabulary), one that is surely wrong more. */
+function farWorseThanGuessing({ config }: LanguageModel): number {
+  return 2 * Math.log(config.vocabularySize) + 2;
 }
 
 function messageOf(error: unknown): string {

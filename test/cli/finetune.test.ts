@@ -1,11 +1,12 @@
 /** `vitrine finetune` and `vitrine merge` on real files: whole models and adapters, texts and conversations, interruptions and mistakes. */
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { hostModels } from "../../src/cli/host-models.ts";
 import { reportLines } from "../../src/cli/finetune-view.ts";
+import type { FinetunePlan } from "../../src/cli/finetune-plan.ts";
 import type { FinetuneReport } from "../../src/cli/finetune-report.ts";
 import { terminalOf } from "../../src/cli/terminal.ts";
 import { widthOf } from "../../src/cli/width.ts";
@@ -230,19 +231,36 @@ describe("interrupted", () => {
     expect((await resume("--epochs", "3")).stderr).toContain("--epochs cannot be changed by --resume");
     expect((await resume("--steps", "3")).stderr).toContain("--steps is 3, and 12 are done already");
     expect((await resume("--force")).stderr).toContain("--force writes over a run");
-    expect((await resume(model.path, at("old.txt"))).stderr).toContain("FILES");
+    expect((await resume(model.path, at("old.txt"))).stderr).toContain("the texts or the tokenizer are not as they were");
+    expect((await resume(model.path, at("chats.jsonl"))).stderr).toContain("FILES");
     await writeFile(at("tale2.txt"), sentence.repeat(30));
     await cp(at("whole"), at("changed"), { recursive: true });
     const plan = await readFile(join(at("changed"), "finetune.json"), "utf8");
     await writeFile(at("tale2.txt"), sentence.repeat(31));
     await writeFile(join(at("changed"), "finetune.json"), plan.replace("tale.txt", "tale2.txt"));
     expect((await vitrine(["finetune", "--resume", "--out", at("changed"), "--device", "reference"])).stderr).toContain(
-      "holds another run: another text or tokenizer",
+      "the texts or the tokenizer are not as they were",
     );
     const other = await temporaryTinyModel({ seed: 2 });
     await writeFile(join(at("changed"), "finetune.json"), plan.replaceAll(model.path, other.path));
-    expect((await vitrine(["finetune", "--resume", "--out", at("changed"), "--device", "reference"])).stderr).toContain("holds another run");
+    expect((await vitrine(["finetune", "--resume", "--out", at("changed"), "--device", "reference"])).stderr).toContain(
+      "the model, the texts or the tokenizer are not as they were",
+    );
     await other.remove();
+  });
+
+  test("a resume takes what it may change, and texts from where they lie now", async () => {
+    await cp(at("whole"), at("moved"), { recursive: true });
+    await mkdir(at("away"));
+    await cp(at("tale.txt"), join(at("away"), "tale.txt"));
+    const { code, stdout } = await vitrine(
+      ["finetune", model.path, join(at("away"), "tale.txt"), "--resume", "--out", at("moved"), "--steps", "13", "--evaluate-batches", "3", "--recompute", "--old-text", at("old.txt"), "--device", "reference"],
+    ); // prettier-ignore
+    expect(code).toBe(0);
+    expect(stdout).toContain("old text");
+    const { plan } = (await json(join(at("moved"), "finetune.json"))) as { plan: FinetunePlan };
+    expect(plan.options).toMatchObject({ steps: 13, evaluateBatches: 3, recompute: true });
+    expect(plan).toMatchObject({ files: [join(at("away"), "tale.txt")], report: { oldText: [at("old.txt")] } });
   });
 });
 
@@ -289,6 +307,11 @@ describe("mistakes", () => {
     expect(await filesOf(at("full"))).not.toContain("adapter_config.json"); // it would open as an adapter
     expect((await into(at("full"))).stderr).toContain("holds a run after step 1 of 1; go on with vitrine finetune --resume");
     expect((await into(model.path, "--force")).stderr).toContain("is the model itself");
+    await symlink(model.path, at("link"));
+    expect((await into(at("link"), "--force")).stderr).toContain("is the model itself");
+    const learning = finetune([join(at("full"), "best"), at("tale.txt"), "--steps", "1", "--out", at("full"), "--force", "--lora"]);
+    expect((await learning).stderr).toContain("holds the model itself (best)");
+    expect(await filesOf(join(at("full"), "best"))).toContain("model.safetensors");
     expect((await into(at("tale.txt"))).stderr).toContain("is a file, expected a folder");
   });
 

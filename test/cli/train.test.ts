@@ -1,5 +1,5 @@
 /** `vitrine train` and `vitrine eval` from end to end in this process, on models so small that the reference device will do. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
@@ -160,6 +160,11 @@ describe("what cannot be trained", () => {
     ["no folder", () => ["train", text], /required option '-o, --out <dir>' not specified/],
     ["a missing file", () => ["train", join(root, "txt.text"), "--out", join(root, "no")], /there is no such file or folder/],
     ["an empty file", () => ["train", broken("e.txt", ""), "--out", join(root, "no"), ...tiny], /e\.txt: the file is empty/],
+    [
+      "a text of nothing but its end",
+      () => ["train", broken("n.txt", "<|endoftext|>".repeat(9)), "--out", join(root, "deep/er"), ...tiny.slice(2), "--tokenizer", join(root, "bpe")],
+      /n\.txt: no text, nothing but marks of its end/,
+    ],
     ["a binary file", () => ["train", broken("b.txt", Uint8Array.of(65, 0, 1)), "--out", join(root, "no"), ...tiny], /b\.txt: a binary file/],
     [
       "a short text",
@@ -174,13 +179,18 @@ describe("what cannot be trained", () => {
     ["an unknown preset", () => train("no", "--preset", "leters"), /--preset is "leters".*did you mean letters/],
     ["a folder with a run", () => train("whole"), /holds a run after step 12 of 12; go on with vitrine train --resume/],
     ["a folder with a model", () => train("whole/best"), /holds a model already \(config\.json\)/],
+    [
+      "a folder with an adapter",
+      () => (mkdirSync(join(root, "adapter"), { recursive: true }), broken("adapter/adapter_config.json", "{}"), train("adapter")),
+      /holds a model already \(adapter_config\.json\)/,
+    ],
     ["another model on resume", () => ["train", "--resume", "--out", join(root, "whole"), "--layers", "2"], /--layers 2 cannot be changed/],
   ])("%s is told in one line, with 2", async (_, argv, message) => {
     const { code, stderr } = await real(argv());
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
     expect(stderr).toMatch(/^vitrine train: [^\n]+\n$/);
-    for (const name of ["no", "no-run"]) expect(existsSync(join(root, name)), name).toBe(false);
+    for (const name of ["no", "no-run", "deep"]) expect(existsSync(join(root, name)), name).toBe(false);
   });
 
   it.each<[string, () => string[], RegExp]>([
@@ -206,18 +216,50 @@ describe("what cannot be trained", () => {
     for (const rate of rates) expect(rate).toBeLessThanOrEqual(1e-5);
   });
 
-  it("a text that changed since the run began", async () => {
+  it("a text that changed since the run began, also before its first checkpoint; one that only moved is named again", async () => {
     const changing = broken("changing.txt", "a cat and a dog and a hat\n".repeat(20));
+    const again = (...more: string[]): Promise<Ran> => real(["train", ...more, "--resume", "--out", join(root, "changed"), "--steps", "4"]);
     await real(["train", changing, "--out", join(root, "changed"), ...tiny, "--steps", "2"]);
+    mkdirSync(join(root, "moved"));
+    copyFileSync(changing, join(root, "moved/changing.txt"));
     truncateSync(changing, 300);
-    const { code, stderr } = await real(["train", "--resume", "--out", join(root, "changed"), "--steps", "4"]);
-    expect(code).toBe(2);
-    expect(stderr).toMatch(/^vitrine train: --resume: the texts or the tokenizer are not as they were [^\n]+\n$/);
+    const refused = [2, expect.stringMatching(/^vitrine train: --resume: the texts or the tokenizer are not as they were [^\n]+\n$/)];
+    for (let i = 0; i < 2; i++) {
+      const { code, stderr } = await again();
+      expect([code, stderr]).toEqual(refused);
+      rmSync(join(root, "changed/checkpoint.safetensors"), { force: true });
+    }
+    expect(await again(join(root, "moved/changing.txt"))).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it("settings that cannot be, without a trace in the run", async () => {
+    await real(train("kept", "--steps", "4", "--warmup", "3"));
+    const plan = readFileSync(join(root, "kept/run.json"), "utf8");
+    for (const flags of [
+      ["--steps", "8", "--warmup", "100000"],
+      ["--least-learning-rate", "1"],
+    ]) {
+      const { code, stderr } = await real(["train", "--resume", "--out", join(root, "kept"), ...flags]);
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/^vitrine train: --(warmup|least-learning-rate) is [^\n]+\n$/)]);
+      expect(readFileSync(join(root, "kept/run.json"), "utf8")).toBe(plan);
+    }
+  });
+
+  it("a temporary folder that is none, by its name", async () => {
+    vi.stubEnv("TMPDIR", join(root, "gone"));
+    try {
+      const { stderr } = await real(train("untouched"));
+      expect(stderr).toMatch(/^vitrine train: no temporary folder can be made in .*gone: .*; let TMPDIR name a folder/);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    expect(existsSync(join(root, "untouched"))).toBe(false);
   });
 
   it("a damaged run.json", async () => {
     mkdirSync(join(root, "damaged"), { recursive: true });
-    for (const content of ["{", "[]", '{"version":2}', '{"version":1,"plan":{}}']) {
+    const numbers = '{"version":1,"plan":{"files":[5],"model":{},"options":{},"sample":{},"validation":{}}}';
+    for (const content of ["{", "[]", '{"version":2}', '{"version":1,"plan":{}}', numbers]) {
       writeFileSync(join(root, "damaged/run.json"), content);
       const { code, stderr } = await real(["train", "--resume", "--out", join(root, "damaged")]);
       expect([code, stderr]).toEqual([2, expect.stringMatching(/^vitrine train: .*run\.json[^\n]+\n$/)]);

@@ -103,15 +103,18 @@ describe("a resume", () => {
     [{ tokenizer: "bpe" }, /^--tokenizer bpe cannot be changed .* it is characters/],
     [{ vocabulary: 300 }, /^--vocabulary 300 cannot be changed .* it was not given/],
     [{ validationShare: 0.2 }, /^--validation-share 0\.2 cannot be changed .* it is 0\.1/],
-    [{ validation: ["/t/v.txt"] }, /^--validation: .* "\/t\/v\.txt" is new/],
+    [{ validation: ["/t/v.txt"] }, /^--validation: in this run a share of the text is kept for it \(0\.1\)/],
+    [{ warmup: 1e6 }, /^--warmup is 1000000, more than all \d+ steps/],
+    [{ leastLearningRate: 1 }, /^--least-learning-rate is 1, above the learning rate/],
     [{ preset: "small" }, /^--preset small: --resume goes on/],
     [{ force: true }, /^--force writes over a run and --resume goes on/],
   ])("with %j is refused", (flags, message) => {
     expect(() => resumed(flags)).toThrow(message);
   });
 
-  it("with other texts is refused, and says which", () => {
-    expect(() => resumed({}, ["/t/b.txt"])).toThrow('FILES: --resume goes on with the texts the run began with, and here "/t/b.txt" is new');
+  it("takes texts from where they lie now", () => {
+    expect(resumed({}, ["/t/moved/a.txt"]).files).toEqual(["/t/moved/a.txt"]);
+    expect(resumed({}).files).toEqual(saved.files);
   });
 });
 
@@ -123,10 +126,14 @@ describe("the texts of a command", () => {
   for (const file of ["b.md", "books/z.txt", "books/a.TXT", "books/.hidden.txt", "books/deep/m.txt", "books/x.json"])
     writeFileSync(join(root, file), "x");
   symlinkSync(join(root, "b.md"), join(root, "books/link.txt"));
+  mkdirSync(join(root, "elsewhere"));
+  writeFileSync(join(root, "elsewhere/e.txt"), "x");
+  symlinkSync(join(root, "elsewhere"), join(root, "books/linked"));
+  symlinkSync(join(root, "books"), join(root, "books/deep/round"));
   const at = (...paths: string[]): string[] => paths.map((path) => join(root, path));
 
-  it("are files as they were named, and every .txt in folders, by name, each once", async () => {
-    const inside = at("books/a.TXT", "books/deep/m.txt", "books/link.txt", "books/z.txt");
+  it("are files as they were named, and every .txt in folders, linked ones too, by name, each once, and never round in a circle", async () => {
+    const inside = at("books/a.TXT", "books/deep/m.txt", "books/link.txt", "books/linked/e.txt", "books/z.txt");
     expect(await textFiles(at("books", "b.md", "books/z.txt"))).toEqual([...inside, ...at("b.md")]);
   });
 

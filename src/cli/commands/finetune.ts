@@ -26,10 +26,10 @@ import { finiteFields } from "../json.ts";
 import { grouped, percent } from "../numbers.ts";
 import { addDeviceFlags, numberIn } from "../options.ts";
 import { Progress } from "../progress.ts";
+import { inRunFolder } from "../run-folder.ts";
 import type { Run, Session } from "../session.ts";
 import { textFiles } from "../text-files.ts";
 import { Figures } from "../training-figures.ts";
-import { inRunFolder } from "../training-folder.ts";
 import { openLog } from "../training-log.ts";
 import type { TrainingLog } from "../training-log.ts";
 import { drawSample, sampleLine } from "../training-sample.ts";
@@ -145,7 +145,7 @@ interface Asked {
 async function finetuneIn(session: Session, flags: FinetuneFlags, { id, path, paths, template }: Asked): Promise<number> {
   const { out } = flags;
   const saved = flags.resume ? await openSavedRun(out) : undefined;
-  const request = saved ? resumedPlan(saved.plan, flags, id, paths.files, template) : requestOf(id!, flags, paths, template);
+  const request = saved ? resumedPlan(saved.plan, flags, id, paths, template) : requestOf(id!, flags, paths, template);
   const from = saved?.state?.step ?? 0;
   if (saved === undefined) await checkNewFolder(out, path!, flags.force === true);
   else if (saved.plan.options.steps < from || (flags.steps ?? Infinity) < from)
@@ -155,6 +155,10 @@ async function finetuneIn(session: Session, flags: FinetuneFlags, { id, path, pa
   let adapters: Adapters | undefined;
   try {
     const text = await readTexts(session, request, base);
+    if (saved?.data !== undefined && saved.data !== text.data)
+      throw new VitrineError(
+        "--resume: the model, the texts or the tokenizer are not as they were when the run began, so it cannot go on with them; put them back, or begin anew in another --out",
+      );
     const plan = saved ? (request as FinetunePlan) : planOf(request, flags, base.engine.model.config, text.train);
     const old = plan.report.oldText.length > 0 ? await encodedText(session, await textSources(plan.report.oldText), base.engine.tokenizer, "reading the old text") : undefined; // prettier-ignore
     checkLength(text.train, plan.options.context, "the training text"); // now, before anything is written
@@ -164,7 +168,7 @@ async function finetuneIn(session: Session, flags: FinetuneFlags, { id, path, pa
     adapters = plan.lora ? attachAdapters(base.engine.model, { ...plan.lora, seed: plan.options.seed }) : undefined;
     if (adapters) await session.notice(loraText(plan, adapters, base));
     if (saved === undefined) await beginFolder(out, base.tokenizerFiles);
-    await writePlan(out, plan);
+    await writePlan(out, plan, text.data);
     const log = await openLog(out, from, (note) => void session.notice(note));
     const end = await learn(session, { flags, plan, base, adapters, text, log, from, questions });
     if (end.reason === "done") await tell(session, flags, plan, base, questions, before, await ask("asking the model after"));

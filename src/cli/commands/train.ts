@@ -9,10 +9,11 @@ import type { TrainEnd } from "../../training/training.ts";
 import { interrupted } from "../errors.ts";
 import { grouped } from "../numbers.ts";
 import { addDeviceFlags, numberIn, oneOf } from "../options.ts";
+import { inRunFolder } from "../run-folder.ts";
 import type { Run, Session } from "../session.ts";
 import { textFiles } from "../text-files.ts";
 import { Figures } from "../training-figures.ts";
-import { checkNewFolder, inRunFolder, openSavedRun, placeOf, writePlan } from "../training-folder.ts";
+import { checkNewFolder, openSavedRun, placeOf, writePlan } from "../training-folder.ts";
 import { openLog } from "../training-log.ts";
 import type { TrainingLog } from "../training-log.ts";
 import { defaultPreset, planOf, presets, resumedPlan } from "../training-plan.ts";
@@ -129,12 +130,12 @@ async function trainIn(session: Session, flags: TrainFlags, files: readonly stri
 
   const run = await openRun(session, out, plan, flags, saved !== undefined, (opened) => void promptOf(plan, opened));
   try {
-    if (saved?.state !== undefined && saved.state.data !== run.data)
+    if (saved?.data !== undefined && saved.data !== run.data)
       throw new VitrineError(
         "--resume: the texts or the tokenizer are not as they were when the run began, so it cannot go on with them; put them back, or begin anew in another --out",
       );
     const prompt = promptOf(plan, run);
-    if (saved !== undefined) await writePlan(out, plan);
+    if (saved !== undefined) await writePlan(out, plan, run.data);
     const log = await openLog(out, from, (note) => void session.notice(note));
     const figures = new Figures(plan.options.steps);
     figures.recall(log.earlier);
