@@ -2,8 +2,8 @@
  * The folder of a fine-tuning run: what may be written where, its plan (finetune.json), and what lies in it for `generate --model DIR`:
  * a whole model, or a LoRA adapter. Checkpoints are training/checkpoint.ts's, the log training-log.ts's.
  */
-import { readFile, realpath, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Folder } from "../base/bytes.ts";
 import { FormatError, quoted, VitrineError } from "../base/errors.ts";
 import { isJsonObject, parseJsonObject } from "../base/json.ts";
@@ -16,24 +16,9 @@ import { readCheckpoint } from "../training/checkpoint.ts";
 import type { CheckpointPlace } from "../training/checkpoint.ts";
 import type { TrainState } from "../training/training.ts";
 import type { FinetunePlan } from "./finetune-plan.ts";
-import { bestFolder, checkFree, clearFolder, finetunePlanFile, reportFile } from "./run-folder.ts";
+import { bestFolder, clearFolder, finetunePlanFile, reportFile } from "./run-folder.ts";
 
 const planVersion = 1;
-
-/** Throws VitrineError where a new run would cost somebody a run or a model, or has no place. `model` is the folder that is learned from. */
-export async function checkNewFolder(out: string, model: string, force: boolean): Promise<void> {
-  const [to, best, from] = await Promise.all([out, join(out, bestFolder), model].map(realPath));
-  if (from === to) throw new VitrineError(`--out ${quoted(out)} is the model itself; give another folder`);
-  if (from === best) throw new VitrineError(`--out ${quoted(out)} holds the model itself (${bestFolder}); give another folder`);
-  if ((await stat(out).catch(() => undefined))?.isDirectory() === false)
-    throw new VitrineError(`--out ${quoted(out)} is a file, expected a folder; choose another name`);
-  if (!force) await checkFree(out);
-}
-
-/** Links followed, where there is something. */
-function realPath(path: string): Promise<string> {
-  return realpath(path).catch(() => resolve(path));
-}
 
 export interface SavedFinetuning {
   readonly plan: FinetunePlan;
@@ -78,9 +63,9 @@ export async function writePlan(out: string, plan: FinetunePlan, data: string): 
   await nodeFolderWriter(out).write(finetunePlanFile, [new TextEncoder().encode(text)]);
 }
 
-/** Makes the folder ready for a new run: what an older one left goes, then the tokenizer's files are put there. */
-export async function beginFolder(out: string, tokenizerFiles: Readonly<Record<string, string>>): Promise<void> {
-  await clearFolder(out);
+/** Makes the folder ready for a new run, with the tokenizer's files. With `force` an older one lay there: what it left goes. */
+export async function beginFolder(out: string, tokenizerFiles: Readonly<Record<string, string>>, force: boolean): Promise<void> {
+  if (force) await clearFolder(out);
   await writeTexts(out, tokenizerFiles);
 }
 

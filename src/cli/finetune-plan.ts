@@ -180,7 +180,7 @@ export function planOf(request: FinetuneRequest, flags: FinetuneFlags, config: M
   return { ...request, lora, options };
 }
 
-/** The saved plan of a run that goes on; only its schedule, what is shown, and where its texts lie, may change. Throws VitrineError for flags that contradict it. */
+/** The saved plan of a run that goes on; only its schedule, what is shown, and where model and texts lie, may change. Throws VitrineError for flags that contradict it. */
 export function resumedPlan(
   saved: FinetunePlan,
   flags: FinetuneFlags,
@@ -196,7 +196,6 @@ export function resumedPlan(
   };
   if (flags.force) throw new VitrineError("--force writes over a run and --resume goes on with it; give one of them");
   if (flags.epochs !== undefined) throw new VitrineError("--epochs cannot be changed by --resume; say how many steps in all with --steps");
-  if (model !== undefined && model !== saved.model) refuse("MODEL", model, saved.model);
   if (paths.files.length > 0 && kindOf(paths.files) !== saved.kind) refuse("FILES", paths.files.join(" "), saved.files.join(" "));
   if (template !== null && template !== saved.template) refuse("--chat-template", "of other words", "another");
   if (flags.lora && saved.lora === null)
@@ -215,6 +214,7 @@ export function resumedPlan(
   checkOldText(paths.oldText);
   return {
     ...saved,
+    model: model ?? saved.model,
     files: paths.files.length > 0 ? paths.files : saved.files,
     validation: flags.validation === undefined ? saved.validation : { files: paths.validation },
     options: resumedOptions(saved.options, flags),

@@ -2,7 +2,7 @@
  * The folder that a run of training or of fine-tuning writes to: whose it is, what in it may not be lost, and what goes when another
  * run begins there. What a plan holds is training-folder.ts's and finetune-folder.ts's.
  */
-import { rm, rmdir, stat } from "node:fs/promises";
+import { realpath, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { quoted, VitrineError } from "../base/errors.ts";
 import { adapterConfigFile, adapterWeightsFile } from "../formats/peft.ts";
@@ -18,11 +18,8 @@ export const finetunePlanFile = "finetune.json";
 export const reportFile = "report.json";
 const lockFile = "run.lock";
 
-/** Longer than any step takes: between two a run gives a sign of life. */
-const silenceMs = 60 * 60_000;
-
 /**
- * Runs `work` while no other process trains in the folder; folders that were made for it and stayed empty go again.
+ * Runs `work` while no other process writes a run or a model to the folder; folders that were made for it and stayed empty go again.
  * Throws VitrineError where another process does, or the folder cannot be one.
  */
 export async function inRunFolder<T>(out: string, work: () => Promise<T>): Promise<T> {
@@ -34,12 +31,12 @@ export async function inRunFolder<T>(out: string, work: () => Promise<T>): Promi
   const waiting = ({ pid, host }: Holder): never => {
     const who = pid === undefined ? "another process" : `process ${pid}${host === undefined ? "" : ` on ${host}`}`;
     throw new VitrineError(
-      `--out ${quoted(out)}: ${who} is training in it; wait for its end, stop it, or choose another folder (if there is no such process any more, delete ${lock})`,
+      `--out ${quoted(out)}: ${who} is writing to it; wait for its end, stop it, or choose another folder (if there is no such process any more, delete ${lock})`,
     );
   };
   let begun = false;
   try {
-    return await withLock(lock, { waiting, silenceMs }, () => {
+    return await withLock(lock, { waiting }, () => {
       begun = true;
       return work();
     });
@@ -50,27 +47,51 @@ export async function inRunFolder<T>(out: string, work: () => Promise<T>): Promi
   }
 }
 
-/** Throws VitrineError where the folder holds a run or a model, or is no folder. */
-export async function checkFree(out: string): Promise<void> {
+export interface NewFolderOptions {
+  /** Folders that are read, of which nothing may be written over. */
+  readonly reads?: readonly string[];
+  /** Where the tokenizer is taken from; it may lie in the folder already. */
+  readonly tokenizer?: string;
+  /** What the folder holds may go. */
+  readonly force?: boolean;
+}
+
+/** Throws VitrineError where something new in the folder would cost somebody a run, a model or a tokenizer. */
+export async function checkNewFolder(out: string, { reads = [], tokenizer, force = false }: NewFolderOptions): Promise<void> {
+  const own = await Promise.all([out, join(out, bestFolder)].map(realPath));
+  for (const path of reads)
+    if (own.includes(await realPath(path)))
+      throw new VitrineError(`--out ${quoted(out)} is where ${quoted(path)} lies, which is read; give another folder`);
+  if (force) return;
+  const refuse = (what: string): never => {
+    throw new VitrineError(`--out ${quoted(out)} holds ${what}, choose another folder, or write over it with --force`);
+  };
   const state = await readCheckpoint(nodeFolder(out));
-  if (state !== undefined) {
-    const command = (await isThere(join(out, finetunePlanFile))) ? "finetune" : "train";
-    throw new VitrineError(
-      `--out ${quoted(out)} holds a run after step ${state.step} of ${state.options.steps}; go on with vitrine ${command} --resume --out ${out}, choose another folder, or write over it with --force`,
-    );
-  }
+  const isFinetuning = await isThere(join(out, finetunePlanFile));
+  const command = isFinetuning ? "finetune" : "train";
+  if (state !== undefined) refuse(`a run after step ${state.step} of ${state.options.steps}; go on with vitrine ${command} --resume --out ${out}`);
   for (const file of ["config.json", "model.safetensors", adapterConfigFile].flatMap((name) => [name, join(bestFolder, name)]))
-    if (await isThere(join(out, file)))
-      throw new VitrineError(`--out ${quoted(out)} holds a model already (${file}); choose another folder, or write over it with --force`);
+    if (await isThere(join(out, file))) refuse(`a model already (${file})`);
+  // That of a run which ended before its first checkpoint is no loss.
+  const isRun = isFinetuning || (await isThere(join(out, trainPlanFile)));
+  if (!isRun && (await isThere(join(out, "tokenizer.json"))) && (tokenizer === undefined || (await realPath(tokenizer)) !== own[0]))
+    refuse("a tokenizer already (tokenizer.json)");
+}
+
+/** Links followed, where there is something. */
+function realPath(path: string): Promise<string> {
+  return realpath(path).catch(() => resolve(path));
 }
 
 async function isThere(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-/** Takes away what an older run left, since a folder with two models or two plans would be opened as the wrong one. */
+/** Takes away what an older run or model left and a new one would not write over: it would be opened instead of the new one, or beside it. */
 export async function clearFolder(out: string): Promise<void> {
-  const model = ["config.json", "generation_config.json", "model.safetensors", adapterConfigFile, adapterWeightsFile];
+  const model = ["config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json", adapterConfigFile, adapterWeightsFile];
+  const tokenizer = ["vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json", "tokenizer_config.json", "chat_template.jinja"];
   const run = [checkpointFile, trainPlanFile, finetunePlanFile, reportFile];
-  for (const file of [...run, ...model, ...model.map((name) => join(bestFolder, name))]) await rm(join(out, file), { force: true });
+  const both = [...model, ...tokenizer].flatMap((name) => [name, join(bestFolder, name)]);
+  for (const file of [...run, ...both]) await rm(join(out, file), { force: true });
 }

@@ -15,24 +15,25 @@ export async function textFiles(paths: readonly string[]): Promise<string[]> {
       found.push(resolve(path));
       continue;
     }
-    const inside = await textsIn(resolve(path));
+    const inside = await textsIn(resolve(path), new Set());
     if (inside.length === 0) throw new VitrineError(`${quoted(path)} is a folder without .txt files; name the files themselves, or another folder`);
     found.push(...inside);
   }
   return [...new Set(found)];
 }
 
-/** `above` are the folders on the way, as they are without links: a link back to one of them is not followed. */
-async function textsIn(folder: string, above: readonly string[] = []): Promise<string[]> {
+/** `seen` are the folders read so far, as they are without links: each is read once, also where links lead to it by many ways. */
+async function textsIn(folder: string, seen: Set<string>): Promise<string[]> {
   const here = await realpath(folder).catch((error: unknown) => missing(folder, error));
-  if (above.includes(here)) return [];
+  if (seen.has(here)) return [];
+  seen.add(here);
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => missing(folder, error));
   const found: string[] = [];
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(folder, entry.name);
     if (entry.name.startsWith(".")) continue;
     const kind = await stat(path).catch(() => undefined); // of what a link points at
-    if (kind?.isDirectory()) found.push(...(await textsIn(path, [...above, here])));
+    if (kind?.isDirectory()) found.push(...(await textsIn(path, seen)));
     else if (/\.txt$/i.test(entry.name) && kind?.isFile()) found.push(path);
   }
   return found;

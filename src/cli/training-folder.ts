@@ -12,17 +12,12 @@ import type { LanguageModel } from "../model/model.ts";
 import { readCheckpoint } from "../training/checkpoint.ts";
 import type { CheckpointPlace } from "../training/checkpoint.ts";
 import type { TrainState } from "../training/training.ts";
-import { bestFolder, checkFree, trainPlanFile } from "./run-folder.ts";
+import { bestFolder, trainPlanFile } from "./run-folder.ts";
 import type { TrainPlan } from "./training-plan.ts";
 
 const planVersion = 1;
 /** Below the run's folder. */
 export const tokensFolder = "tokens";
-
-/** Throws VitrineError where a new run would cost somebody a run or a model. */
-export async function checkNewFolder(out: string, force: boolean): Promise<void> {
-  if (!force) await checkFree(out);
-}
 
 export interface SavedRun {
   readonly plan: TrainPlan;

@@ -302,7 +302,10 @@ type Free = Pick<TrainSettings, (typeof free)[number]>;
 export function resumedOptions(saved: TrainSettings, flags: Partial<Free>): TrainSettings {
   const given = Object.fromEntries(free.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]])) as Partial<Free>;
   const { learningRate = saved.learningRate } = given;
-  const least = learningRate === saved.learningRate ? saved.leastLearningRate : (saved.leastLearningRate * learningRate) / saved.learningRate;
+  const least =
+    learningRate === saved.learningRate
+      ? saved.leastLearningRate
+      : Math.min(learningRate, (saved.leastLearningRate * learningRate) / saved.learningRate);
   const options = { ...saved, leastLearningRate: least, ...given };
   checkSchedule(options);
   return options;

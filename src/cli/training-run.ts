@@ -2,8 +2,7 @@
  * From a plan to a run that can begin: device, tokenizer, tokens and a model with fresh weights, in the run's folder.
  * What is asked for is training-plan.ts's, how the run goes on training/trainer.ts's.
  */
-import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import type { ByteSource } from "../base/bytes.ts";
@@ -49,15 +48,16 @@ export async function openRun(
   session: Session,
   out: string,
   plan: TrainPlan,
-  flags: DeviceFlags,
+  flags: DeviceFlags & { readonly force?: boolean },
   goesOn: boolean,
   check: (run: OpenedRun) => void,
 ): Promise<OpenedRun> {
-  const aside = goesOn ? undefined : await temporaryFolder();
-  const device = await openDevice({ device: flags.device, threads: flags.threads, onNote: (note) => void session.notice(note) });
   const tokens = join(out, tokensFolder);
-  const hadTokens = existsSync(tokens);
+  const before = await readdir(tokens).catch(() => undefined);
+  const device = await openDevice({ device: flags.device, threads: flags.threads, onNote: (note) => void session.notice(note) });
+  let aside: string | undefined;
   try {
+    if (!goesOn) aside = await temporaryFolder();
     const files = await textSources(plan.files);
     const validationFiles = "files" in plan.validation ? await textSources(plan.validation.files) : [];
     if (aside !== undefined) await writeTokenizer(session, aside, plan, files, validationFiles, flags.threads);
@@ -70,20 +70,21 @@ export async function openRun(
     const data = other === undefined ? corpus.fingerprint : `${corpus.fingerprint}+${other.fingerprint}`;
     const run = { engine, data, ...parts };
     check(run);
-    if (aside !== undefined) await takeFolder(out, aside, plan, data);
+    if (aside !== undefined) await takeFolder(out, aside, plan, data, flags.force === true);
     return run;
   } catch (error) {
     device.dispose();
-    if (!hadTokens) await rm(tokens, { recursive: true, force: true });
+    for (const file of await readdir(tokens).catch(() => [])) if (before?.includes(file) !== true) await rm(join(tokens, file), { force: true });
+    if (before === undefined) await rmdir(tokens).catch(() => {});
     throw error;
   } finally {
     if (aside !== undefined) await rm(aside, { recursive: true, force: true });
   }
 }
 
-/** From here on the folder is the new run's. */
-async function takeFolder(out: string, aside: string, plan: TrainPlan, data: string): Promise<void> {
-  await clearFolder(out);
+/** From here on the folder is the new run's. With `force` an older one lay there: what it left goes. */
+async function takeFolder(out: string, aside: string, plan: TrainPlan, data: string, force: boolean): Promise<void> {
+  if (force) await clearFolder(out);
   const writer = nodeFolderWriter(out);
   for (const file of await readdir(aside)) await writer.write(file, [await readFile(join(aside, file))]);
   await writePlan(out, plan, data);

@@ -1,5 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
-import { hostname, tmpdir, uptime } from "node:os";
+import { lutimes, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { withLock } from "./lock.ts";
@@ -49,12 +49,13 @@ describe("a lock", () => {
   const here = hostname();
   const gone = 2 ** 22 + 1; // above Linux's highest process number
   it.each<[string, object | string, number, boolean]>([
-    ["a process that is gone", { host: here, pid: gone }, 0, true],
-    ["a living process", { host: here, pid: process.ppid }, 0, false],
-    ["a living process, of before the machine was started", { host: here, pid: process.ppid }, uptime() + 60, true],
-    ["one that had this process's number", { host: here, pid: process.pid, id: "another" }, 0, true],
-    ["another machine, heard just now", { host: "elsewhere", pid: gone }, 5, false],
-    ["another machine, silent for long", { host: "elsewhere", pid: gone }, 100, true],
+    ["a process that is gone", { host: here, pid: gone }, 5, true],
+    ["a process that has just gone", { host: here, pid: gone }, 0, true], // once its heart has missed a beat
+    ["a living process", { host: here, pid: process.ppid }, 600, false],
+    ["a living process that has the number of one silent for hours", { host: here, pid: process.ppid }, 7200, true],
+    ["one that had this process's number", { host: here, pid: process.pid, id: "another" }, 5, true],
+    ["another machine", { host: "elsewhere", pid: gone }, 600, false],
+    ["another machine, silent for hours", { host: "elsewhere", pid: gone }, 7200, true],
     ["nobody yet", "", 0, false],
     ["nobody, for longer than a name takes", '{"pid":', 15, true],
     ["something else", "null", 15, true],
@@ -63,9 +64,30 @@ describe("a lock", () => {
     await writeFile(path, typeof holder === "string" ? holder : JSON.stringify(holder));
     const at = new Date(Date.now() - secondsOld * 1000);
     await utimes(path, at, at);
-    const taken = withLock(path, { waiting: refuse, silenceMs: 60_000 }, () => Promise.resolve("in"));
+    const taken = withLock(path, { waiting: refuse }, () => Promise.resolve("in"));
     if (dead) expect(await taken).toBe("in");
     else await expect(taken).rejects.toThrow("held by");
+  });
+
+  it("of a process that cannot be seen from here is its own while its heart beats", async () => {
+    await withLock(path, { waiting: refuse }, () => Promise.resolve());
+    await writeFile(path, JSON.stringify({ host: here, pid: gone }));
+    const beating = setInterval(() => void utimes(path, new Date(), new Date()), 200);
+    await expect(withLock(path, { waiting: refuse }, () => Promise.resolve("in"))).rejects.toThrow("held by");
+    clearInterval(beating);
+  });
+
+  it("that became another's is left to him", async () => {
+    await withLock(path, { waiting: refuse }, () => writeFile(path, "another's"));
+    expect(await readFile(path, "utf8")).toBe("another's");
+  });
+
+  it.skipIf(process.platform === "win32")("that is a link to nowhere is taken once it is old", async () => {
+    await mkdir(join(root, "new/folder"), { recursive: true });
+    await symlink(join(root, "nowhere"), path);
+    await expect(withLock(path, { waiting: refuse }, () => Promise.resolve())).rejects.toThrow("held by");
+    await lutimes(path, new Date(0), new Date(0));
+    expect(await withLock(path, { waiting: refuse }, () => Promise.resolve("in"))).toBe("in");
   });
 
   it("is waited for until it is told to stop", async () => {

@@ -237,6 +237,6 @@ describe("a damaged checkpoint", () => {
     place.last.files.set(checkpointFile, new Uint8Array(3));
     const cut = readCheckpoint(place.last.folder);
     await expect(cut).rejects.toThrow(FormatError);
-    await expect(cut).rejects.toThrow("too short for a safetensors file; the checkpoint is damaged; fine-tune the model that lies beside it");
+    await expect(cut).rejects.toThrow("too short for a safetensors file; the checkpoint is damaged; the model or adapter beside it still opens");
   });
 });

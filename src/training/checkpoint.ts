@@ -20,7 +20,7 @@ import { fingerprint } from "./fingerprint.ts";
 import type { Fingerprint } from "./fingerprint.ts";
 import { readWeights, shapeOf, writeWeights } from "./optimiser.ts";
 import type { AdamW, Trained } from "./optimiser.ts";
-import { parseState } from "./state.ts";
+import { damage, parseState } from "./state.ts";
 import type { TrainState } from "./training.ts";
 
 export const checkpointFile = "checkpoint.safetensors";
@@ -143,8 +143,6 @@ function checkTensors(source: TensorSource, expected: readonly { name: string; s
 function other(source: TensorSource, problem: string): FormatError {
   return new FormatError(`${source.name}: a checkpoint of another model: ${problem}; resume with the options the run was started with`);
 }
-
-const damage = "the checkpoint is damaged; fine-tune the model that lies beside it, or begin anew in another folder";
 
 function damaged(source: TensorSource, problem: string): FormatError {
   return new FormatError(`${source.name}: ${problem}; ${damage}`);

@@ -8,11 +8,15 @@ import { trainSettings } from "./settings.ts";
 import type { TrainSettings } from "./settings.ts";
 import type { TrainOptions, TrainState } from "./training.ts";
 
+/** How messages about a checkpoint that cannot be read end. */
+export const damage =
+  "the checkpoint is damaged; the model or adapter beside it still opens, and a new run in another folder can begin from it (an adapter once it is merged)";
+
 /** `name` is the file, for messages. Throws FormatError. */
 export function parseState(name: string, text: string): TrainState {
   const json = parseJsonObject(name, text);
   const refuse = (field: string, value: unknown, expected: string): never => {
-    throw new FormatError(`${name}: ${field} is ${describe(value)}, expected ${expected}; the checkpoint is damaged`);
+    throw new FormatError(`${name}: ${field} is ${describe(value)}, expected ${expected}; ${damage}`);
   };
   const whole = (field: string): number => {
     const value = json[field];
@@ -57,7 +61,7 @@ function settingsOf(name: string, options: JsonObject): TrainSettings {
   } catch (cause) {
     if (!(cause instanceof VitrineError)) throw cause;
   }
-  throw new FormatError(`${name}: its options are not those of a run; the checkpoint is damaged`);
+  throw new FormatError(`${name}: its options are not those of a run; ${damage}`);
 }
 
 /** What may differ between a run and its going on: it changes no number that is learned. */

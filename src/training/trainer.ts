@@ -88,9 +88,10 @@ class Loop {
   #saved = 0;
   #savedOnce = false;
   #tokens = 0;
-  /** Steps one after the other whose loss is far worse than guessing. */
-  #ruined = 0;
+  /** Of the last step. */
   #loss = NaN;
+  /** The best that was saved, and its step: one whose save failed may be beaten by a worse one. */
+  #savedBest: readonly [number | null, number] = [null, 0];
   readonly #started = performance.now();
 
   constructor(run: TrainRun, settings: TrainSettings, optimiser: AdamW) {
@@ -111,6 +112,7 @@ class Loop {
     this.#batches = randomBatches(train, batch, context, state.random);
     this.#best = state.bestLoss;
     this.#bestStep = state.bestStep;
+    this.#savedBest = [this.#best, this.#bestStep];
     this.#evaluated = state.evaluated;
     if (state.device !== model.device.summary)
       yield this.#warning(
@@ -141,7 +143,6 @@ class Loop {
     this.step = step;
     this.#tokens += result.tokens;
     this.#loss = result.loss;
-    this.#ruined = result.loss > farWorseThanGuessing(model) ? this.#ruined + 1 : 0;
     return { type: "step", step, steps: this.#settings.steps, ...result };
   }
 
@@ -177,17 +178,19 @@ class Loop {
     if (place === undefined) return;
     const started = performance.now();
     try {
-      this.#checkWorthSaving(must);
+      this.#checkWorthSaving();
       await writeCheckpoint(place.writer, model.device, this.#optimiser, this.#state());
       this.#saved = this.step;
       this.#savedOnce = true;
       const best = await this.#saveFolders();
+      this.#savedBest = [this.#best, this.#bestStep];
       yield { type: "saved", step: this.step, best, seconds: (performance.now() - started) / 1000 };
     } catch (error) {
       if (must || !(error instanceof VitrineError)) {
         if (!(error instanceof VitrineError)) throw error;
         throw new VitrineError(`${error.message}; ${this.#whereSaved()}`, { blame: error.blame, cause: error });
       }
+      [this.#best, this.#bestStep] = this.#savedBest;
       yield this.#warning(`not saved: ${error.message}; ${this.#whereSaved()}; training goes on and saves again later`);
     }
   }
@@ -199,13 +202,11 @@ class Loop {
     yield { type: "end", reason: aborted ? "aborted" : "done", step: this.step, tokens: this.#tokens, seconds };
   }
 
-  /**
-   * Throws VitrineError where the weights are lost though their numbers are still numbers: the checkpoint before is worth more.
-   * A single step may have met a strange text: that only puts a save off.
-   */
-  #checkWorthSaving(must: boolean): void {
-    if (this.#ruined < (must ? 2 : 1)) return;
-    const guessing = Math.log(this.#run.model.config.vocabularySize).toFixed(1);
+  /** Throws VitrineError where the weights are lost though their numbers are still numbers: the checkpoint before is worth more. */
+  #checkWorthSaving(): void {
+    const { model } = this.#run;
+    if (!(this.#loss > farWorseThanGuessing(model))) return;
+    const guessing = Math.log(model.config.vocabularySize).toFixed(1);
     throw new VitrineError(
       `training: the loss is ${this.#loss.toPrecision(3)} at step ${this.step}, far worse than guessing (${guessing}); a learning rate that is too high is the likely cause: go on with a lower one (--resume --learning-rate X)`,
       { blame: "work" },

@@ -233,11 +233,11 @@ describe("interrupted", () => {
     expect((await resume("--force")).stderr).toContain("--force writes over a run");
     expect((await resume(model.path, at("old.txt"))).stderr).toContain("the texts or the tokenizer are not as they were");
     expect((await resume(model.path, at("chats.jsonl"))).stderr).toContain("FILES");
-    await writeFile(at("tale2.txt"), sentence.repeat(30));
+    await mkdir(at("other"));
+    await writeFile(join(at("other"), "tale.txt"), sentence.repeat(31)); // only what is in it differs
     await cp(at("whole"), at("changed"), { recursive: true });
     const plan = await readFile(join(at("changed"), "finetune.json"), "utf8");
-    await writeFile(at("tale2.txt"), sentence.repeat(31));
-    await writeFile(join(at("changed"), "finetune.json"), plan.replace("tale.txt", "tale2.txt"));
+    await writeFile(join(at("changed"), "finetune.json"), plan.replaceAll(at("tale.txt"), join(at("other"), "tale.txt")));
     expect((await vitrine(["finetune", "--resume", "--out", at("changed"), "--device", "reference"])).stderr).toContain(
       "the texts or the tokenizer are not as they were",
     );
@@ -306,12 +306,16 @@ describe("mistakes", () => {
     expect((await into(at("full"), "--force")).code).toBe(0);
     expect(await filesOf(at("full"))).not.toContain("adapter_config.json"); // it would open as an adapter
     expect((await into(at("full"))).stderr).toContain("holds a run after step 1 of 1; go on with vitrine finetune --resume");
-    expect((await into(model.path, "--force")).stderr).toContain("is the model itself");
+    expect((await into(model.path, "--force")).stderr).toContain("which is read; give another folder");
     await symlink(model.path, at("link"));
-    expect((await into(at("link"), "--force")).stderr).toContain("is the model itself");
+    expect((await into(at("link"), "--force")).stderr).toContain("which is read; give another folder");
     const learning = finetune([join(at("full"), "best"), at("tale.txt"), "--steps", "1", "--out", at("full"), "--force", "--lora"]);
-    expect((await learning).stderr).toContain("holds the model itself (best)");
+    expect((await learning).stderr).toContain("which is read; give another folder");
     expect(await filesOf(join(at("full"), "best"))).toContain("model.safetensors");
+    await writeFile(join(at("full"), "adapter_config.json"), "{}");
+    expect((await vitrine(["merge", model.path, at("chat"), "--out", at("full"), "--force", "--device", "reference"])).code).toBe(0);
+    expect(await filesOf(at("full"))).not.toContain("adapter_config.json");
+    expect(await filesOf(at("full"))).not.toContain("checkpoint.safetensors");
     expect((await into(at("tale.txt"))).stderr).toContain("is a file, expected a folder");
   });
 

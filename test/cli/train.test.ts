@@ -1,5 +1,17 @@
 /** `vitrine train` and `vitrine eval` from end to end in this process, on models so small that the reference device will do. */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
@@ -184,6 +196,11 @@ describe("what cannot be trained", () => {
       () => (mkdirSync(join(root, "adapter"), { recursive: true }), broken("adapter/adapter_config.json", "{}"), train("adapter")),
       /holds a model already \(adapter_config\.json\)/,
     ],
+    [
+      "a folder with a tokenizer",
+      () => (mkdirSync(join(root, "tokens"), { recursive: true }), broken("tokens/tokenizer.json", "{}"), train("tokens")),
+      /holds a tokenizer already \(tokenizer\.json\)/,
+    ],
     ["another model on resume", () => ["train", "--resume", "--out", join(root, "whole"), "--layers", "2"], /--layers 2 cannot be changed/],
   ])("%s is told in one line, with 2", async (_, argv, message) => {
     const { code, stderr } = await real(argv());
@@ -224,9 +241,11 @@ describe("what cannot be trained", () => {
     copyFileSync(changing, join(root, "moved/changing.txt"));
     truncateSync(changing, 300);
     const refused = [2, expect.stringMatching(/^vitrine train: --resume: the texts or the tokenizer are not as they were [^\n]+\n$/)];
+    const tokens = readdirSync(join(root, "changed/tokens"));
     for (let i = 0; i < 2; i++) {
       const { code, stderr } = await again();
       expect([code, stderr]).toEqual(refused);
+      expect(readdirSync(join(root, "changed/tokens"))).toEqual(tokens);
       rmSync(join(root, "changed/checkpoint.safetensors"), { force: true });
     }
     expect(await again(join(root, "moved/changing.txt"))).toMatchObject({ code: 0, stderr: "" });
@@ -278,11 +297,12 @@ describe("a folder in which somebody trains", () => {
     const before = readdirSync(join(root, "shared")).map((name) => [name, statSync(join(root, "shared", name)).mtimeMs]);
     for (const argv of [train("shared", "--force"), ["train", "--resume", "--out", join(root, "shared"), "--steps", "4"]]) {
       const { code, stderr } = await real(argv);
-      expect([code, stderr]).toEqual([2, expect.stringContaining(`process ${process.ppid} on ${hostname()} is training in it; wait for its end`)]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`process ${process.ppid} on ${hostname()} is writing to it; wait for its end`)]);
     }
     expect(readdirSync(join(root, "shared")).map((name) => [name, statSync(join(root, "shared", name)).mtimeMs])).toEqual(before);
 
     holds(2 ** 22 + 1); // above Linux's highest process number
+    utimesSync(lock, 0, 0);
     expect((await real(["train", "--resume", "--out", join(root, "shared"), "--steps", "4"])).code).toBe(0);
     expect(existsSync(lock)).toBe(false);
   });
@@ -294,7 +314,7 @@ it("a checkpoint that is cut short names what lies beside it, and does not tell 
   const { code, stderr } = await real(["train", "--resume", "--out", join(root, "cut"), "--steps", "4"]);
   expect([code, stderr]).toEqual([
     2,
-    expect.stringMatching(/checkpoint\.safetensors: .*; the checkpoint is damaged; fine-tune the model that lies beside it/),
+    expect.stringMatching(/checkpoint\.safetensors: .*; the checkpoint is damaged; the model or adapter beside it still opens/),
   ]);
   expect(stderr).not.toContain("fetch");
 });

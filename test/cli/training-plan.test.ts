@@ -112,6 +112,14 @@ describe("a resume", () => {
     expect(() => resumed(flags)).toThrow(message);
   });
 
+  it("with any lower rate takes the least one along, not above it", () => {
+    const even = planOf({ out: "out/m", learningRate: 1e-3, leastLearningRate: 1e-3 }, ["/t/a.txt"], []);
+    for (const learningRate of [3e-5, 6e-5, 1e-4, 7e-4]) {
+      const { options } = resumedPlan(even, { out: "out/m", resume: true, learningRate }, [], []);
+      expect(options.leastLearningRate).toBe(learningRate);
+    }
+  });
+
   it("takes texts from where they lie now", () => {
     expect(resumed({}, ["/t/moved/a.txt"]).files).toEqual(["/t/moved/a.txt"]);
     expect(resumed({}).files).toEqual(saved.files);

@@ -14,7 +14,7 @@ import { checkLength } from "../../training/batch.ts";
 import { train } from "../../training/trainer.ts";
 import type { TrainEnd } from "../../training/training.ts";
 import { interrupted } from "../errors.ts";
-import { beginFolder, checkNewFolder, openSavedRun, placeOf, writePlan, writeReport } from "../finetune-folder.ts";
+import { beginFolder, openSavedRun, placeOf, writePlan, writeReport } from "../finetune-folder.ts";
 import { planOf, requestOf, resumedPlan } from "../finetune-plan.ts";
 import type { FinetuneFlags, FinetunePaths, FinetunePlan } from "../finetune-plan.ts";
 import { questionsOf, reportOf, stopsOf, takeSnapshot } from "../finetune-report.ts";
@@ -26,7 +26,7 @@ import { finiteFields } from "../json.ts";
 import { grouped, percent } from "../numbers.ts";
 import { addDeviceFlags, numberIn } from "../options.ts";
 import { Progress } from "../progress.ts";
-import { inRunFolder } from "../run-folder.ts";
+import { checkNewFolder, inRunFolder } from "../run-folder.ts";
 import type { Run, Session } from "../session.ts";
 import { textFiles } from "../text-files.ts";
 import { Figures } from "../training-figures.ts";
@@ -58,7 +58,7 @@ export function finetuneCommand(run: Run): Command {
     .requiredOption("-o, --out <dir>", "the folder of the run: model or adapter, checkpoint, log, report")
     .option(
       "--resume",
-      "go on with the run in --out, with its settings; only --steps, --learning-rate, --warmup, --clip and what is shown or saved may change",
+      "go on with the run in --out, with its settings; only the schedule (--steps, --learning-rate, --warmup, --clip), --recompute and what is shown or saved may change; a model and texts that have moved are named again",
     )
     .option("--force", "begin anew in a folder that holds a run or a model")
     .optionsGroup("What changes:");
@@ -147,7 +147,7 @@ async function finetuneIn(session: Session, flags: FinetuneFlags, { id, path, pa
   const saved = flags.resume ? await openSavedRun(out) : undefined;
   const request = saved ? resumedPlan(saved.plan, flags, id, paths, template) : requestOf(id!, flags, paths, template);
   const from = saved?.state?.step ?? 0;
-  if (saved === undefined) await checkNewFolder(out, path!, flags.force === true);
+  if (saved === undefined) await checkNewFolder(out, { reads: [path!], force: flags.force });
   else if (saved.plan.options.steps < from || (flags.steps ?? Infinity) < from)
     throw new VitrineError(`--steps is ${flags.steps}, and ${from} are done already; give more, or begin anew in another --out`);
 
@@ -167,7 +167,7 @@ async function finetuneIn(session: Session, flags: FinetuneFlags, { id, path, pa
     const before = await ask("asking the model before");
     adapters = plan.lora ? attachAdapters(base.engine.model, { ...plan.lora, seed: plan.options.seed }) : undefined;
     if (adapters) await session.notice(loraText(plan, adapters, base));
-    if (saved === undefined) await beginFolder(out, base.tokenizerFiles);
+    if (saved === undefined) await beginFolder(out, base.tokenizerFiles, flags.force === true);
     await writePlan(out, plan, text.data);
     const log = await openLog(out, from, (note) => void session.notice(note));
     const end = await learn(session, { flags, plan, base, adapters, text, log, from, questions });
@@ -297,8 +297,8 @@ async function farewell(session: Session, end: TrainEnd, { lora, options }: Fine
     await session.hint(`try vitrine generate --model ${out}${lora ? `, or make one model of both with vitrine merge MODEL ${out} --out DIR` : ""}`);
     return 0;
   }
-  if (!session.isInterrupted()) return 0; // nobody reads the output any more
   const done = end.step === 0 ? "before the first step" : `after step ${grouped(end.step)} of ${grouped(options.steps)}, and saved`;
-  await session.notice(`interrupted ${done}; go on with vitrine finetune --resume --out ${out}`);
+  const why = session.isInterrupted() ? "interrupted" : "stopped, as nobody reads the output any more,";
+  await session.notice(`${why} ${done}; go on with vitrine finetune --resume --out ${out}`);
   return interrupted;
 }

@@ -10,12 +10,13 @@ import { loadEngine } from "../../engine/load.ts";
 import { isAdapterFolder } from "../../formats/peft.ts";
 import { nodeFolderWriter } from "../../host/node-files.ts";
 import { resolveModel } from "../../host/node-models.ts";
+import type { FoundModel } from "../../host/node-models.ts";
 import { openDevice } from "../../host/node.ts";
 import { interrupted } from "../errors.ts";
-import { checkNewFolder } from "../finetune-folder.ts";
 import { addDeviceFlags, oneOf } from "../options.ts";
 import type { DeviceFlags } from "../options.ts";
 import { Progress } from "../progress.ts";
+import { checkNewFolder, clearFolder, inRunFolder } from "../run-folder.ts";
 import type { Run, Session } from "../session.ts";
 
 const types: Readonly<Record<string, FloatType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
@@ -51,7 +52,13 @@ async function merge(session: Session, modelName: string, adapterName: string, f
   const [found, adapter] = [await resolveModel(modelName), await resolveModel(adapterName)];
   if (isAdapterFolder(await found.folder.list()))
     throw new VitrineError(`${quoted(modelName)} is an adapter; name the model first, then the adapter: vitrine merge MODEL ADAPTER --out DIR`);
-  for (const path of [found.path, adapter.path]) await checkNewFolder(flags.out, path, flags.force === true);
+  return inRunFolder(flags.out, async () => {
+    await checkNewFolder(flags.out, { reads: [found.path, adapter.path], force: flags.force });
+    return mergeInto(session, found, adapter, flags);
+  });
+}
+
+async function mergeInto(session: Session, found: FoundModel, adapter: FoundModel, flags: MergeFlags): Promise<number> {
   const device = await openDevice({ device: flags.device, threads: flags.threads, onNote: (note) => void session.notice(note) });
   const progress = new Progress(session.talk, { title: "loading the model", unit: "weights" });
   try {
@@ -70,6 +77,7 @@ async function merge(session: Session, modelName: string, adapterName: string, f
       const tokenizerFiles = await tokenizerFilesWith(own ? adapter.folder : found.folder, undefined);
       const generationConfig = await generationConfigFrom(found.folder, model, []);
       if (session.stop.aborted) return session.isInterrupted() ? interrupted : 0;
+      if (flags.force) await clearFolder(flags.out);
       await saveFinetuned(model, nodeFolderWriter(flags.out), { tokenizerFiles, generationConfig, dtype: types[flags.type] });
     } finally {
       engine.dispose();

@@ -9,11 +9,11 @@ import type { TrainEnd } from "../../training/training.ts";
 import { interrupted } from "../errors.ts";
 import { grouped } from "../numbers.ts";
 import { addDeviceFlags, numberIn, oneOf } from "../options.ts";
-import { inRunFolder } from "../run-folder.ts";
+import { checkNewFolder, inRunFolder } from "../run-folder.ts";
 import type { Run, Session } from "../session.ts";
 import { textFiles } from "../text-files.ts";
 import { Figures } from "../training-figures.ts";
-import { checkNewFolder, openSavedRun, placeOf, writePlan } from "../training-folder.ts";
+import { openSavedRun, placeOf, writePlan } from "../training-folder.ts";
 import { openLog } from "../training-log.ts";
 import type { TrainingLog } from "../training-log.ts";
 import { defaultPreset, planOf, presets, resumedPlan } from "../training-plan.ts";
@@ -47,7 +47,7 @@ export function trainCommand(run: Run): Command {
     .requiredOption("-o, --out <dir>", "the folder of the run: model, checkpoint, log")
     .option(
       "--resume",
-      "go on with the run in --out, with its settings; only --steps, --learning-rate, --warmup, --clip and what is shown or saved may change",
+      "go on with the run in --out, with its settings; only the schedule (--steps, --learning-rate, --warmup, --clip), --recompute and what is shown or saved may change; texts that have moved are named again",
     )
     .option("--force", "begin anew in a folder that holds a run or a model")
     .optionsGroup("The model:");
@@ -124,16 +124,18 @@ async function trainIn(session: Session, flags: TrainFlags, files: readonly stri
   const saved = flags.resume ? await openSavedRun(out) : undefined;
   const plan = saved ? resumedPlan(saved.plan, flags, files, validation) : planOf(flags, files, validation);
   const from = saved?.state?.step ?? 0;
-  if (saved === undefined) await checkNewFolder(out, flags.force === true);
+  if (saved === undefined) await checkNewFolder(out, { tokenizer: plan.tokenizer, force: flags.force });
   else if (plan.options.steps < from)
     throw new VitrineError(`--steps is ${plan.options.steps}, and ${from} are done already; give more, or begin anew in another --out`);
 
-  const run = await openRun(session, out, plan, flags, saved !== undefined, (opened) => void promptOf(plan, opened));
-  try {
-    if (saved?.data !== undefined && saved.data !== run.data)
+  const run = await openRun(session, out, plan, flags, saved !== undefined, (opened) => {
+    if (saved?.data !== undefined && saved.data !== opened.data)
       throw new VitrineError(
         "--resume: the texts or the tokenizer are not as they were when the run began, so it cannot go on with them; put them back, or begin anew in another --out",
       );
+    promptOf(plan, opened);
+  });
+  try {
     const prompt = promptOf(plan, run);
     if (saved !== undefined) await writePlan(out, plan, run.data);
     const log = await openLog(out, from, (note) => void session.notice(note));
@@ -219,9 +221,9 @@ async function farewell(session: Session, end: TrainEnd, figures: Figures, { out
     await session.hint(`try vitrine generate --model ${out}`);
     return 0;
   }
-  if (!session.isInterrupted()) return 0; // nobody reads the output any more
   const done = end.step === 0 ? "before the first step" : `after step ${grouped(end.step)} of ${grouped(figures.steps)}, and saved`;
-  await session.notice(`interrupted ${done}; go on with vitrine train --resume --out ${quotedForShell(out)}`);
+  const why = session.isInterrupted() ? "interrupted" : "stopped, as nobody reads the output any more,";
+  await session.notice(`${why} ${done}; go on with vitrine train --resume --out ${quotedForShell(out)}`);
   return interrupted;
 }
 
