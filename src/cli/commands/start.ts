@@ -17,7 +17,7 @@ export async function start(session: Session): Promise<number> {
   await out.line(paint.bold("Vitrine: a GPT in a glass case."));
   await out.line("A model reads a text, gives every token of its vocabulary a probability to come next,");
   await out.line("and one of them is drawn. Then it reads the longer text, and so on:\n");
-  const code = await generate(session, prompt, { temperature: 0.8, maxTokens: 60, show: 8, seed: 17, pace: isTTY ? pace : 0, echo: true });
+  const code = await generate(session, prompt, { temperature: 0.8, maxTokens: 60, show: 8, seed: 13, pace: isTTY ? pace : 0, echo: true });
   if (code === interrupted || out.gone.aborted) return code;
   const tries = [
     ["the same in your browser, with everything inside to look at", "studio"],
