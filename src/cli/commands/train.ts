@@ -47,7 +47,7 @@ export function trainCommand(run: Run): Command {
     .requiredOption("-o, --out <dir>", "the folder of the run: model, checkpoint, log")
     .option(
       "--resume",
-      "go on with the run in --out, with its settings; only the schedule (--steps, --learning-rate, --warmup, --clip), --recompute and what is shown or saved may change; texts that have moved are named again",
+      "go on with the run in --out, with its settings; only the schedule (--steps, --learning-rate, --least-learning-rate, --warmup, --clip), --recompute and what is shown or saved may change; texts that have moved are named again",
     )
     .option("--force", "begin anew in a folder that holds a run or a model")
     .optionsGroup("The model:");
